@@ -5,8 +5,10 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #04b63f09
+# %% ../nbs/90_all.ipynb #b15e5352
 from .memory_format import *
 from .utils import *
 from .callback.amp import *
 from .callback.channelslast import *
+
+__all__ = [o for o in globals() if not o.startswith('_')]
