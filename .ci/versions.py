@@ -26,7 +26,7 @@ def prove(python, resolution, skip=''):
         steps = [('uv', 'venv', '-q', '--python', python, env),
                  ('git', 'clone', '-q', root, clone),
                  ('uv', 'pip', 'install', '-q', '--python', env/'bin/python', '--resolution', resolution, '-e', f'{clone}[dev]'),
-                 (env/'bin/nbdev-test', '--do-print')]
+                 (env/'bin/nbdev-test',)]
         for step in steps:
             res = run(*step, cwd=clone if step is steps[-1] else root, env={**os.environ, 'MPLBACKEND':'agg', 'PATH':f'{env}/bin:{os.environ["PATH"]}'})
             if res.returncode: break
