@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #b15e5352
+# %% ../nbs/90_all.ipynb #6e8bb04d
 from .memory_format import *
 from .utils import *
 from .callback.amp import *
 from .callback.channelslast import *
+from .summary import *
+from .callback.summary import *
 
 __all__ = [o for o in globals() if not o.startswith('_')]

@@ -31,7 +31,7 @@ def stride_order(
     names = [n for n,order in orders.items() if found == [d for d in order if d in dims]]
     return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
 
-# %% ../nbs/20_summary.ipynb #81ab5127
+# %% ../nbs/20_summary.ipynb #fc37c872
 _copies = {'clone', 'copy_', '_to_copy', 'copy', 'contiguous'}
 _asked = {'contiguous','clone','to','copy_','type','float','half','double','bfloat16','reshape','reshape_as','flatten','view','ravel','unflatten'}
 _convs = {'convolution', 'convolution_overrideable', 'cudnn_convolution', 'mkldnn_convolution'}
@@ -64,9 +64,10 @@ class _Called(TorchFunctionMode):
 
 class _Watch(TorchDispatchMode):
     "Note each conversion, and where its tensor came from"
-    def __init__(self, tracker, called, inputs, params):
+    def __init__(self, tracker, called, model, inputs):
         super().__init__()
-        self.tracker,self.called,self.params = tracker,called,params
+        self.tracker,self.called,self.root = tracker,called,type(model).__name__
+        self.params = {p.data_ptr() for p in model.parameters()}
         self.events,self.activation_bytes,self.stage,self.where = [],0,'model','Global'
         self.born = {o.data_ptr():('input', None) for o in inputs}  # Address of data: who made it, and the event that converted it
 
@@ -78,7 +79,7 @@ class _Watch(TorchDispatchMode):
 
     def _module(self):
         "Path of the innermost module at work, without the model's own class; 'loss' outside of all modules"
-        paths = [o for o in self.tracker.parents if o != 'Global']
+        paths = [o for o in self.tracker.parents if o == self.root or o.startswith(self.root+'.')]  # A loss may be a module too
         if not paths: return 'loss' if self.stage == 'loss' else ''
         return '.'.join(o for o in max(paths, key=lambda o: (o.count('.'), len(o))).split('.')[1:] if o != '_orig_mod')
 
@@ -94,7 +95,7 @@ class _Watch(TorchDispatchMode):
         elif self.op in _copies: event = self.look_copy(args, outs)
         elif not _is_inplace(func): event = self.look_lost(func, args, kwargs, ins, outs)
         if not _is_inplace(func): self.activation_bytes += sum(map(_bytes, outs))
-        self.remember(ins, outs, event)
+        self.remember(ins, _tensors(out), event)
 
     def look_copy(self, args, outs):
         src,dst = (args[1],args[0]) if self.op.startswith('copy') else (args[0],outs[0] if outs else None)
@@ -137,7 +138,7 @@ class _Watch(TorchDispatchMode):
         "What an operation makes carries on the conversion that its operands came from, while it stays in that format"
         past = next((e for o in ins for _,e in [self.born.get(o.data_ptr(), (None,None))] if e is not None), None)
         for o in outs:
-            e = event or past
+            e = (event or past) if o.dim() in (4,5) else None
             if e is not None and stride_order(o) != e['after']:
                 if stride_order(o) == e['before']: e['restored'] = e['restored'] or f'{self.where}: {self.op}'.removeprefix(': ')
                 e = None
@@ -166,7 +167,7 @@ def _restored(model):
                     for k,v in values.items(): held[k].copy_(v)
             for m,mode in zip(modules, modes): m.training = mode
 
-# %% ../nbs/20_summary.ipynb #bd923212
+# %% ../nbs/20_summary.ipynb #90f60fcd
 _columns = ['module','op','pass','kind','cause','before','after']
 
 def _rows(events):
@@ -178,6 +179,8 @@ def _rows(events):
         row['bytes'] += e['bytes']
         for k in ('restores','restored'): row[k] = row[k] or e[k]
     return sorted(rows.values(), key=lambda r: -r['bytes'])
+
+def _round_trip(r): return r['kind'] == 'lost' or r['restores'] or r['restored'] or (r['kind'],r['pass']) == ('implicit','forward')
 
 def _size(n):
     for unit in ('B','KB','MB','GB'):
@@ -221,7 +224,7 @@ class ChannelsLastSummary:
     @property
     def ok(self):
         "Is the model channels last, and nothing inside it lost, or converted back and forth?"
-        return self.error is None and self.model_format == 'channels last' and not any(r['kind'] == 'lost' or r['restores'] or r['restored'] for r in self.inside)
+        return self.error is None and self.model_format == 'channels last' and not any(_round_trip(r) for r in self.inside)
 
     @property
     def advice(self):
@@ -247,12 +250,16 @@ class ChannelsLastSummary:
         worst,n = self.inside[0],len({r['module'] for r in self.inside})
         return f"Channels last is lost in {n} place{'s'*(n>1)}: {_size(self.bytes)} a step, about {self.bytes/self.bandwidth*1000:.1f} ms; most in {_place(worst)}"
 
+    def _group(self, module):
+        "Name of the group of `module`: repeated blocks together, but only where there are many"
+        return module if len({r['module'] for r in self.rows}) <= 12 else re.sub(r'\d+', '*', module)
+
     def grouped(self):
         "The rows as a `DataFrame` to read: repeated blocks in one row, their numbers as `*`"
         import pandas as pd
         groups = {}
         for r in self.rows:
-            key = (re.sub(r'\d+', '*', r['module']), r['op'], r['pass'], r['kind'], r['cause'], f"{r['before']} → {r['after']}")
+            key = (self._group(r['module']), r['op'], r['pass'], r['kind'], r['cause'], f"{r['before']} → {r['after']}")
             g = groups.setdefault(key, dict(modules=set(), calls=0, bytes=0, restored=r['restored'] or (r['restores'] and 'restores '+r['restores']) or ''))
             g['modules'].add(r['module'])
             g['calls'] += r['calls']
@@ -289,7 +296,7 @@ class ChannelsLastSummary:
         "Megabytes converted in each of the `n` modules with most, forward to the left and backward to the right"
         import matplotlib.pyplot as plt
         mods = {}
-        for r in self.rows: mods.setdefault(re.sub(r'\d+', '*', r['module']) or 'model', []).append(r)
+        for r in self.rows: mods.setdefault(self._group(r['module']) or self.types.get('', 'model'), []).append(r)
         top = sorted(mods.items(), key=lambda o: -sum(r['bytes'] for r in o[1]))[:n]
         if ax is None: ax = plt.subplots(figsize=(9, 1.5+.35*len(top)))[1]
         colors = dict(lost='#d1495b', implicit='#edae49', explicit='#30638e')
@@ -308,10 +315,10 @@ class ChannelsLastSummary:
         ax.xaxis.set_major_formatter(lambda v,_: f'{abs(v):g}')
         ax.set_xlabel('forward  ←  MB converted per step  →  backward')
         ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True)
-        ax.legend([plt.Rectangle((0,0),1,1,color=c) for c in colors.values()], colors, frameon=False, loc='lower right')
+        ax.legend([plt.Rectangle((0,0),1,1,color=c) for c in colors.values()], colors, frameon=False, loc='lower left', bbox_to_anchor=(1, 0))
         return ax
 
-# %% ../nbs/20_summary.ipynb #734ff166
+# %% ../nbs/20_summary.ipynb #b419fe8d
 def _model_format(model):
     "Of all parameters of rank 4 and 5: 'channels last', 'contiguous', 'partly channels last', or 'without weights of rank 4 or 5'"
     names = {memory_format(p).removesuffix('_3d') for p in model.parameters() if p.dim() in (4,5)} - {'ambiguous'}
@@ -363,7 +370,7 @@ def channelslast_summary(
         model.train(train)
         tracker = stack.enter_context(ModuleTracker())
         called = _Called()
-        watch = _Watch(tracker, called, _tensors((inputs, targets)), {p.data_ptr() for p in model.parameters()})
+        watch = _Watch(tracker, called, model, _tensors((inputs, targets)))
         stack.enter_context(torch.enable_grad())
         try:
             with watch:

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['assert_channels_last', 'ChannelsLastInputTest', 'ChannelsLastPredTest', 'digits_dls', 'photos_dls', 'photos_sr_dls',
-           'synth_dls']
+           'synth_dls', 'test_channelslast']
 
-# %% ../nbs/40_test_utils.ipynb #7fad13b6
+# %% ../nbs/40_test_utils.ipynb #a3fe588d
 from fastai.vision.all import *
 from .memory_format import is_channels_last, map_tensors, memory_format
+from .summary import channelslast_summary
 
 # %% ../nbs/40_test_utils.ipynb #96703e09
 def assert_channels_last(
@@ -100,3 +101,15 @@ def synth_dls(
     "Batches of noise with random labels"
     def dl(n, **kwargs): return TfmdDL([(torch.randn(*shape), torch.randint(n_out, ())) for _ in range(n*bs)], bs=bs, num_workers=0, **kwargs)
     return DataLoaders(dl(n_train, shuffle=True), dl(n_valid), device=device)
+
+# %% ../nbs/40_test_utils.ipynb #5ee3d57a
+@delegates(channelslast_summary)
+def test_channelslast(
+    model:nn.Module, # Model to test; left as it is
+    x, # Its input: a tensor, or a tuple of inputs
+    max_bytes:int=0, # Bytes that may be copied inside `model` in a forward and backward pass, such as those of a final flatten
+    **kwargs
+):
+    "Raise `AssertionError` with the rows if `model` loses channels last, or copies more than `max_bytes`"
+    s = channelslast_summary(model, *(x if isinstance(x, tuple) else (x,)), **{'as_channels_last':True, **kwargs})
+    assert s.error is None and s.model_format != 'contiguous' and s.bytes <= max_bytes and (s.ok or max_bytes > 0), f'{s.bytes:,} bytes converted, {max_bytes:,} allowed\n{s}'
