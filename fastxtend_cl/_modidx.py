@@ -156,6 +156,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch._module': ('summary.html#_watch._module', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.fault': ('summary.html#_watch.fault', 'fastxtend_cl/summary.py'),
+                                      'fastxtend_cl.summary._Watch.is_image': ('summary.html#_watch.is_image', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.look': ('summary.html#_watch.look', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.look_conv': ('summary.html#_watch.look_conv', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.look_copy': ('summary.html#_watch.look_copy', 'fastxtend_cl/summary.py'),

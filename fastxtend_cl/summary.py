@@ -31,7 +31,7 @@ def stride_order(
     names = [n for n,order in orders.items() if found == [d for d in order if d in dims]]
     return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
 
-# %% ../nbs/20_summary.ipynb #fc37c872
+# %% ../nbs/20_summary.ipynb #9b388097
 _copies = {'clone', 'copy_', '_to_copy', 'copy', 'contiguous'}
 _asked = {'contiguous','clone','to','copy_','type','float','half','double','bfloat16','reshape','reshape_as','flatten','view','ravel','unflatten'}
 _convs = {'convolution', 'convolution_overrideable', 'cudnn_convolution', 'mkldnn_convolution'}
@@ -69,7 +69,7 @@ class _Watch(TorchDispatchMode):
         self.tracker,self.called,self.root = tracker,called,type(model).__name__
         self.params = {p.data_ptr() for p in model.parameters()}
         self.events,self.activation_bytes,self.stage,self.where = [],0,'model','Global'
-        self.born = {o.data_ptr():('input', None) for o in inputs}  # Address of data: who made it, and the event that converted it
+        self.born = {o.data_ptr():('input', None, o.dim() in (4,5)) for o in inputs}  # Address of data: who made it, the event that converted it, is it an image?
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.where,self.op = self._module(),func._schema.name.removeprefix('aten::')
@@ -101,13 +101,13 @@ class _Watch(TorchDispatchMode):
         src,dst = (args[1],args[0]) if self.op.startswith('copy') else (args[0],outs[0] if outs else None)
         if dst is None or src.data_ptr() in self.params or src.shape != dst.shape: return
         a,b = stride_order(src),stride_order(dst)
-        if a is None or a == b or 'ambiguous' in (a,b): return
+        if a is None or a == b or 'ambiguous' in (a,b) or not self.is_image(src): return
         name = self.called.name
         lost = name is not None and name not in _asked and (a,b) == ('channels_last','contiguous')
         return self.note('lost' if lost else 'explicit', a, b, dst, src, name=name, fault='op' if lost else None)
 
     def look_lost(self, func, args, kwargs, ins, outs):
-        last = [o for o in ins if stride_order(o) == 'channels_last']
+        last = [o for o in ins if stride_order(o) == 'channels_last' and self.is_image(o)]
         for o in outs:
             if last and stride_order(o) == 'contiguous': return self.note('lost', 'channels_last', 'contiguous', o, last[0], fault=self.fault(func, args, kwargs))
 
@@ -125,7 +125,7 @@ class _Watch(TorchDispatchMode):
         return 'op' if any(stride_order(o) == 'contiguous' for o in _tensors(func(*args, **kwargs))) else 'operands'
 
     def note(self, kind, before, after, x, source, operand=None, fault=None, name=None):
-        made_by,undone = self.born.get(source.data_ptr(), (None,None))
+        made_by,undone,_ = self.born.get(source.data_ptr(), (None,None,None))
         cause = made_by if kind == 'implicit' and made_by in ('input','loss') else 'loss' if self.where == 'loss' else 'model'
         op = f'{self.op} ({operand})' if operand else name or self.op
         event = dict(module=self.where, op=op, **{'pass':'backward' if self.tracker.is_bw else 'forward'}, kind=kind, cause=cause,
@@ -134,15 +134,20 @@ class _Watch(TorchDispatchMode):
         self.events.append(event)
         return event
 
+    def is_image(self, x):
+        "Is `x` an activation of rank 4 or 5 that descends from an image or a convolution? Tokens and attention maps are not."
+        return self.born.get(x.data_ptr(), (None,None,False))[2]
+
     def remember(self, ins, outs, event):
         "What an operation makes carries on the conversion that its operands came from, while it stays in that format"
-        past = next((e for o in ins for _,e in [self.born.get(o.data_ptr(), (None,None))] if e is not None), None)
+        past = next((e for o in ins for _,e,_ in [self.born.get(o.data_ptr(), (None,None,None))] if e is not None), None)
+        image = self.op in _convs | _conv_backwards or any(o.dim() in (4,5) and self.is_image(o) for o in ins)
         for o in outs:
             e = (event or past) if o.dim() in (4,5) else None
             if e is not None and stride_order(o) != e['after']:
                 if stride_order(o) == e['before']: e['restored'] = e['restored'] or f'{self.where}: {self.op}'.removeprefix(': ')
                 e = None
-            self.born[o.data_ptr()] = ('loss' if self.where == 'loss' else 'model', e)
+            self.born[o.data_ptr()] = ('loss' if self.where == 'loss' else 'model', e, image and o.dim() in (4,5))
 
 # %% ../nbs/20_summary.ipynb #24bbf805
 @contextmanager
