@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #6e8bb04d
+# %% ../nbs/90_all.ipynb #83cdce4b
 from .memory_format import *
 from .utils import *
 from .callback.amp import *
 from .callback.channelslast import *
 from .summary import *
 from .callback.summary import *
+from .bench import ChannelsLastBench, Config, channelslast_bench
 
 __all__ = [o for o in globals() if not o.startswith('_')]
