@@ -13,13 +13,13 @@ from statistics import median
 from time import perf_counter
 import warnings
 
-# %% ../nbs/30_cli.ipynb #88cbb6e2
+# %% ../nbs/30_cli.ipynb #c5e03de1
 from fastcore.script import anno_parser
 from fastai.vision.all import *
 from fastai.callback.progress import ProgressCallback
 import torchvision
 
-import fastxtend_cl.bench
+import fastxtend_cl.bench  # Gives `Learner` its bench
 from .callback.amp import DeviceMixedPrecision, default_amp_mode
 from .callback.channelslast import *
 from .memory_format import memory_format
@@ -97,7 +97,7 @@ def _time_steps(learns, rounds, n):
             secs += cb.secs[1:]
     return res
 
-# %% ../nbs/30_cli.ipynb #2f225c80
+# %% ../nbs/30_cli.ipynb #78a1bda3
 def _demo_table(learns, epochs, secs):
     "Rows of name, contiguous, channels last"
     rows = [(f'format of {o}', *(getattr(l.formats, o) for l in learns)) for o in ('weights','input','features','prediction')]
@@ -107,7 +107,8 @@ def _demo_table(learns, epochs, secs):
     diff = max(abs(x-y) for i in range(epochs) for x,y in zip(a[i][:2], b[i][:2]))
     times = [median(o)*1000 for o in secs]
     spread = [f'{t:.1f} ms ({np.percentile(o,25)*1000:.1f} to {np.percentile(o,75)*1000:.1f})' for t,o in zip(times, secs)]
-    return rows + [('largest difference in loss', '', f'{diff:.2g}'), ('median step (quartiles)', *spread),
+    step = abs(float(learns[0].first_loss-learns[1].first_loss))
+    return rows + [('difference in loss, first step', '', f'{step:.2g}'), ('largest difference in loss', '', f'{diff:.2g}'), ('median step (quartiles)', *spread),
         ('step time ratio', '1.00', f'{times[0]/times[1]:.2f}x')]
 
 @command
@@ -140,7 +141,7 @@ def channelslast_demo(
         print(f'Training {name} on {dev}, {"fp32" if mode is None else getattr(mode, "value", mode)}', flush=True)
         learn = learner(name != 'contiguous')
         with less_random(seed): learn.fit(epochs, lr)
-        learn.recorder_values = list(learn.recorder.values)
+        learn.recorder_values,learn.first_loss = list(learn.recorder.values),learn.recorder.losses[0]
         learns.append(learn)
     rows = _demo_table(learns, epochs, _time_steps(learns, rounds=4, n=8))
     df = pd.DataFrame(rows, columns=['', 'contiguous', 'channels last'])
