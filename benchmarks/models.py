@@ -3,7 +3,7 @@ is the result the same, and is a step faster? Every model that PyTorch's channel
 each timm family in timm_models.txt, with random weights. Writes results/models-{device}.jsonl as it goes, and goes on from there
 when it is started again; then results/models-{device}.csv and .html, a page whose columns sort.
 
-python benchmarks/models.py [--device cuda] [--only resnet18 convnext_atto] [--rounds 5] [--table]
+python benchmarks/models.py [--device cuda] [--list tutorial] [--only resnet18 convnext_atto] [--rounds 5] [--table]
 """
 import argparse, json, os, time, warnings
 warnings.filterwarnings('ignore')
@@ -83,7 +83,7 @@ def survey(name, source, device, rounds):
     if s.error: return row
     (a,la,ga),(b,lb,gb) = outcome(deepcopy(model), x),outcome(deepcopy(last), xl)
     row.update(pred_diff=relative(b, a), loss_diff=abs(lb-la), grad_diff=relative(torch.cat([g.flatten() for g in gb]), torch.cat([g.flatten() for g in ga])))
-    for amp in (None, default_amp_mode(device)):
+    for amp in (None, default_amp_mode(device)) if rounds else ():
         amp = amp and amp.value
         secs = interleave(dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp)), rounds, warmup=1)
         r = speedups(secs, 'contiguous')
@@ -114,7 +114,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--device', default='cpu', choices=['cpu','cuda'])
     p.add_argument('--only', nargs='*')
-    p.add_argument('--rounds', type=int, default=5)
+    p.add_argument('--list', choices=['tutorial','all'], default='all', help="the tutorial's models only, or all")
+    p.add_argument('--rounds', type=int, default=5, help='rounds of timing; 0 for none')
     p.add_argument('--table', action='store_true', help='only write the table from what is there')
     a = p.parse_args()
     env,name = environment(a.device),f'models-{a.device}'
@@ -123,7 +124,7 @@ def main():
     rows = [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
     done = {r['model'] for r in rows}
     todo = [(m,'torchvision') for m in tutorial] + [(m,'timm') for m in timm_names if m not in tutorial]
-    todo = [] if a.table else [o for o in todo if o[0] not in done and (not a.only or o[0] in a.only)]
+    todo = [] if a.table else [o for o in todo if o[0] not in done and (not a.only or o[0] in a.only) and (a.list == 'all' or o[0] in tutorial)]
     pool = ProcessPoolExecutor(1)
     for m,source in progress_bar(todo):
         try: row = pool.submit(survey, m, source, a.device, a.rounds).result(timeout=300)
