@@ -27,21 +27,14 @@ def save(name, **kwargs):
     path.write_text(json.dumps(kwargs, indent=1)+'\n')
     return path
 
-def interleave(fns, rounds=15, warmup=2):
-    "Seconds of each of `fns`, a dict of functions, in `rounds` rounds that time each once, in turning order"
-    from torch.utils.benchmark import Timer
-    timers = {k:Timer('f()', globals=dict(f=f), num_threads=torch.get_num_threads()) for k,f in fns.items()}
-    for f in fns.values():
-        for _ in range(warmup): f()
-    secs,names = {k:[] for k in fns},list(fns)
-    for i in range(rounds):
-        for k in names[i%len(names):] + names[:i%len(names)]: secs[k].append(timers[k].timeit(1).mean)
-    return secs
-
-def quartiles(xs):
-    "Lower quartile, median and upper quartile of `xs`"
-    return [float(o) for o in torch.tensor(xs, dtype=torch.float64).quantile(torch.tensor([.25,.5,.75], dtype=torch.float64))]
+def interleave(fns, rounds=15, warmup=2, device='cpu'):
+    "Seconds of each of `fns`, a dict of functions, in `rounds` rounds that time each once, in turning order, after `warmup` calls of each"
+    from fastxtend_cl.bench import interleave
+    for _ in range(warmup):
+        for f in fns.values(): f()
+    return interleave(fns, rounds, device=device)
 
 def speedups(secs, base):
     "Quartiles over the rounds of how many times faster than `base` each is; and the median seconds of each"
+    from fastxtend_cl.bench import quartiles
     return {k:dict(speedup=quartiles([b/o for b,o in zip(secs[base], v)]), median_s=quartiles(v)[1]) for k,v in secs.items()}

@@ -24,7 +24,7 @@ def measure(depth, bs, size, device, amp, rounds):
     with less_random(): model,batch = resnet(depth),to_device((torch.rand(bs,3,size,size), torch.randint(10, (bs,))), device)
     learns = {o:learner(deepcopy(model), CrossEntropyLossFlat(), device, amp) for o in ('contiguous','channels_last')}
     learns['channels_last'].to_channelslast(use_amp=False)
-    secs = interleave({o:learner_step(l, batch, True) for o,l in learns.items()}, rounds, warmup=2)
+    secs = interleave({o:learner_step(l, batch, True) for o,l in learns.items()}, rounds, warmup=2, device=device)
     return dict(depth=depth, batch_size=bs, image_size=size, amp=amp or 'fp32', **speedups(secs, 'contiguous'))
 
 def plot(rows, env, path):

@@ -85,7 +85,7 @@ def survey(name, source, device, rounds):
     row.update(pred_diff=relative(b, a), loss_diff=abs(lb-la), grad_diff=relative(torch.cat([g.flatten() for g in gb]), torch.cat([g.flatten() for g in ga])))
     for amp in (None, default_amp_mode(device)) if rounds else ():
         amp = amp and amp.value
-        secs = interleave(dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp)), rounds, warmup=1)
+        secs = interleave(dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp)), rounds, warmup=1, device=device)
         r = speedups(secs, 'contiguous')
         row[amp or 'fp32'] = dict(speedup=r['channels_last']['speedup'], contiguous_s=r['contiguous']['median_s'])
     return row

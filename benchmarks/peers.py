@@ -82,19 +82,24 @@ def measure(name, device, amp, train, rounds):
         model,batch = make(),to_device((torch.rand(bs,*shape), target(bs)), device)
     learns = {v:learner(deepcopy(model), loss(), device, amp) for v in variants[:3]}
     learns[variants[1]].add_cb(ChannelsLast())
-    if len(shape)==4: learns[variants[1]].remove_cb(ChannelsLast)  # fastai's raises on rank 5, so it stays contiguous
     learns[variants[2]].to_channelslast(use_amp=False)
-    fns = {v:learner_step(l, batch, train) for v,l in learns.items()}
+    fns,error = {},None
+    for v,l in learns.items():
+        try: fns[v] = learner_step(l, batch, train)
+        except RuntimeError as e: error = str(e)  # fastai's callback raises on parameters of rank 5
     fns[variants[3]] = plain_step(deepcopy(model), loss(), batch, device, amp, train)
-    secs = interleave(fns, rounds, warmup=3)
+    secs = interleave(fns, rounds, warmup=2, device=device)
     return dict(model=name, amp=amp or 'fp32', step='train' if train else 'infer', batch=[bs,*shape],
-        vs_contiguous=speedups(secs, variants[0]), vs_fastai=speedups(secs, variants[1])[variants[2]]['speedup'],
+        vs_contiguous=speedups(secs, variants[0]), fastai_error=error,
+        vs_fastai=speedups(secs, variants[1])[variants[2]]['speedup'] if variants[1] in secs else None,
         vs_plain=speedups(secs, variants[3])[variants[2]]['speedup'])
+
+def ratio(q): return '{1:.2f}x ({0:.2f} to {2:.2f})'.format(*q) if q else ''
 
 def table(rows):
     df = pd.DataFrame([{'model':r['model'], 'precision':r['amp'], 'step':r['step'], 'contiguous, ms':round(r['vs_contiguous']['contiguous']['median_s']*1000, 1),
-        **{v:f"{r['vs_contiguous'][v]['speedup'][1]:.2f}x" for v in variants[1:]},
-        "against fastai's":'{1:.2f}x ({0:.2f} to {2:.2f})'.format(*r['vs_fastai']), 'against plain PyTorch':'{1:.2f}x ({0:.2f} to {2:.2f})'.format(*r['vs_plain'])} for r in rows])
+        **{v:f"{r['vs_contiguous'][v]['speedup'][1]:.2f}x" if v in r['vs_contiguous'] else 'raises' for v in variants[1:]},
+        "against fastai's":ratio(r['vs_fastai']), 'against plain PyTorch':ratio(r['vs_plain'])} for r in rows])
     cells = lambda o: '| ' + ' | '.join(map(str, o)) + ' |'
     return '\n'.join([cells(df.columns), cells(['---']*len(df.columns)), *map(cells, df.values)])
 
@@ -103,7 +108,7 @@ def plot(rows, title, path):
     for ax,(amp,step) in zip(axs.flat, [(a,s) for a in dict.fromkeys(r['amp'] for r in rows) for s in ('train','infer')]):
         sel = [r for r in rows if (r['amp'],r['step'])==(amp,step)]
         for i,(v,c) in enumerate(zip(variants[1:], ('#9aa5b1','#d1495b','#30638e'))):
-            q = np.array([r['vs_contiguous'][v]['speedup'] for r in sel])
+            q = np.array([r['vs_contiguous'].get(v, dict(speedup=[np.nan]*3))['speedup'] for r in sel])
             ax.barh(np.arange(len(sel))+(1-i)*.27, q[:,1], .25, xerr=[q[:,1]-q[:,0], q[:,2]-q[:,1]], color=c, label=v, error_kw=dict(lw=.8))
         ax.axvline(1, color='k', lw=.8)
         ax.set_yticks(range(len(sel)), [r['model'] for r in sel])

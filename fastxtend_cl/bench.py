@@ -192,7 +192,7 @@ def tolerance(
     "How far a result may be from contiguous fp32's"
     return min(0.9, max(64*eps, 4*eps/torch.finfo(torch.float32).eps*sensitivity))
 
-# %% ../nbs/21_bench.ipynb #2dd82938
+# %% ../nbs/21_bench.ipynb #525f71da
 def seconds(
     f, # Function to time
     device='cpu', # Where it runs
@@ -212,16 +212,18 @@ def seconds(
 
 def interleave(
     fns:dict, # Functions by name
-    rounds:int=20, # Most rounds; each calls each function once
+    rounds:int=20, # Most rounds; each calls each function twice, and times the second call
     budget:float=math.inf, # Seconds after which no new round begins, though there are three at least
     device='cpu', # Where they run
     on_round=noop, # Called after each round
 ) -> dict: # Seconds of each call, by name
-    "Time `fns` in turns"
+    "Time `fns` in turns, each right after an untimed call of its own"
     secs,names,start = {k:[] for k in fns},list(fns),time.perf_counter()
     for i in range(rounds):
         if i >= 3 and time.perf_counter()-start > budget: break
-        for k in names[i%len(names):] + names[:i%len(names)]: secs[k].append(seconds(fns[k], device))
+        for k in names[i%len(names):] + names[:i%len(names)]:
+            fns[k]()
+            secs[k].append(seconds(fns[k], device))
         on_round(i)
     return secs
 
