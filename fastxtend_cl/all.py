@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #83cdce4b
+# %% ../nbs/90_all.ipynb #e43965d4
 from .memory_format import *
 from .utils import *
+from .data import *
 from .callback.amp import *
 from .callback.channelslast import *
 from .summary import *

@@ -32,11 +32,12 @@ class ChannelsLastPredTest(Callback):
     order = -10_000
     def after_pred(self): assert_channels_last(self.pred, 'Prediction')
 
-# %% ../nbs/40_test_utils.ipynb #8ee971d4
+# %% ../nbs/40_test_utils.ipynb #dcd77943
 @delegates(DataBlock.dataloaders, but='source')
 def digits_dls(
     size:int=32, # Height and width of an image, pixels
     bs:int=64, # Batch size
+    n:int=None, # Number of scans; all 1,797 by default
     img_cls=PILImage, # `PILImage` for three channels, `PILImageBW` for one
     batch_tfms=None, # Transforms of a batch, such as `aug_transforms()`
     **kwargs
@@ -46,7 +47,7 @@ def digits_dls(
     data = load_digits()
     gray = np.uint8(data.images*(255/16))
     images = gray if issubclass(img_cls, PILImageBW) else np.stack([gray]*3, axis=-1)
-    items = [[x, int(y)] for x,y in zip(images, data.target)]  # Lists, because fastai takes a tuple for several items
+    items = [[x, int(y)] for x,y in zip(images[:n], data.target[:n])]  # Lists, because fastai takes a tuple for several items
     block = DataBlock((ImageBlock(img_cls), CategoryBlock), get_x=_first, get_y=_last, splitter=RandomSplitter(seed=42),
         item_tfms=Resize(size), batch_tfms=batch_tfms)
     return block.dataloaders(items, bs=bs, **{'num_workers':0, **kwargs})

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ChannelsLastTfm', 'ChannelsLastCallback']
 
-# %% ../../nbs/11_callback.channelslast.ipynb #c2e72a00
+# %% ../../nbs/11_callback.channelslast.ipynb #b6708284
 from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.fp16 import AMPMode, MixedPrecision, NonNativeMixedPrecision
@@ -13,6 +13,7 @@ from fastai.vision.core import TensorImageBase, TensorMask
 from torch.amp import GradScaler
 
 from .amp import DeviceMixedPrecision, check_amp_mode, default_amp_mode, learner_device
+from ..data import *
 from ..memory_format import apply_channels_last, apply_contiguous, can_channelslast, follow_params, map_tensors
 from ..memory_format import to_channelslast as _to_channelslast
 
@@ -102,3 +103,39 @@ def load(self:Learner, file, device=None, **kwargs) -> Learner:
     _load(self, file, device=device, **kwargs)
     follow_params(self.opt)
     return self
+
+# %% ../../nbs/11_callback.channelslast.ipynb #d63a0713
+def _fastai_cb(cb):
+    "fastai's own callback for the purpose of `cb`, or `cb` itself"
+    if isinstance(cb, ChannelsLastCallback): res = ChannelsLast()
+    elif type(cb) is DeviceMixedPrecision:   res = MixedPrecision(cb.amp_mode, **cb.kwargs)
+    else: return cb
+    res.learn = cb.learn
+    return res
+
+def _set_cbs(learn, cbs):
+    learn.cbs = cbs
+    for cb in cbs: setattr(learn, cb.name, cb)
+
+def _fastai_dls(dls):
+    "Empty `DataLoaders` like `dls`, but without `ChannelsLastTfm` and `channelslast_collate`"
+    dls = dls.new_empty().to_contiguous()
+    for dl in dls.loaders:
+        fs = L(getattr(getattr(dl, 'after_batch', None), 'fs', None))
+        if any(fs.map(risinstance(ChannelsLastTfm))): dl.after_batch = Pipeline(fs.filter(risinstance(ChannelsLastTfm), negate=True), split_idx=dl.after_batch.split_idx)
+    return dls
+
+_export = Learner.export
+
+@patch
+@delegates(_export)
+def export(self:Learner, fname='export.pkl', **kwargs):
+    "Export the content of `self` without the items and the optimizer state for inference, to load with or without this package"
+    cbs,dls,opt = self.cbs,self.dls,self.opt
+    try:
+        self.dls = _fastai_dls(dls)
+        _set_cbs(self, cbs.map(_fastai_cb))
+        _export(self, fname, **kwargs)
+    finally:
+        self.dls,self.opt = dls,opt
+        _set_cbs(self, cbs)
