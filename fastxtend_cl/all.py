@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #e43965d4
+# %% ../nbs/90_all.ipynb #3e9ac23b
 from .memory_format import *
 from .utils import *
 from .data import *
+from .layers import *
 from .callback.amp import *
 from .callback.channelslast import *
 from .summary import *

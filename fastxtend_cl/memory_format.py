@@ -6,8 +6,9 @@
 __all__ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_channels_last', 'map_tensors', 'to_channelslast',
            'to_contiguous', 'can_channelslast', 'follow_params', 'apply_channels_last', 'apply_contiguous']
 
-# %% ../nbs/00_memory_format.ipynb #ee8ac010
+# %% ../nbs/00_memory_format.ipynb #523f3d4f
 from collections.abc import Mapping
+from copy import copy
 from itertools import chain
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ def is_channels_last(
     "Is `x` channels last, and not contiguous as well?"
     return memory_format(x).startswith('channels_last')
 
-# %% ../nbs/00_memory_format.ipynb #8d28a2f0
+# %% ../nbs/00_memory_format.ipynb #f8afa624
 def map_tensors(
     f, # Function of a tensor
     x, # Tensor, or nested tuples, lists and dictionaries of anything
@@ -50,7 +51,7 @@ def _rebuild(old, new):
     if all(new[k] is v for k,v in (old.items() if isinstance(old, Mapping) else enumerate(old))): return old
     if hasattr(old, '_fields'): return type(old)(*new)  # A named tuple takes its items one by one
     if isinstance(old, dict) and type(old) is not dict:
-        res = old.copy()  # Keeps what a subclass carries, such as a `defaultdict`'s factory
+        res = copy(old)  # Keeps what a subclass carries, such as a `defaultdict`'s factory
         res.update(new)
         return res
     return type(old)(new)

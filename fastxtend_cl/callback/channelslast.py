@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ChannelsLastTfm', 'ChannelsLastCallback']
 
-# %% ../../nbs/11_callback.channelslast.ipynb #b6708284
+# %% ../../nbs/11_callback.channelslast.ipynb #46b7a69c
 from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.fp16 import AMPMode, MixedPrecision, NonNativeMixedPrecision
@@ -14,6 +14,7 @@ from torch.amp import GradScaler
 
 from .amp import DeviceMixedPrecision, check_amp_mode, default_amp_mode, learner_device
 from ..data import *
+from ..layers import replace_layers, restore_layers
 from ..memory_format import apply_channels_last, apply_contiguous, can_channelslast, follow_params, map_tensors
 from ..memory_format import to_channelslast as _to_channelslast
 
@@ -25,14 +26,16 @@ class ChannelsLastTfm(DisplayedTransform):
     def encodes(self, x:TensorBase): return x
     def encodes(self, x:TensorImageBase|TensorMask): return _to_channelslast(x)
 
-# %% ../../nbs/11_callback.channelslast.ipynb #8c6bab79
+# %% ../../nbs/11_callback.channelslast.ipynb #073ad0a5
 class ChannelsLastCallback(Callback):
     "Train in channels last: the model and its optimizer from the moment this is added, each batch as it comes"
     order = MixedPrecision.order+1
     _learn = None
-    def __init__(self):
+    def __init__(self,
+        replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it (`replace_layers`)
+    ):
         super().__init__()
-        self.tfm = ChannelsLastTfm()
+        self.replace,self.tfm = replace,ChannelsLastTfm()
 
     @property
     def learn(self): return self._learn
@@ -44,6 +47,7 @@ class ChannelsLastCallback(Callback):
     def convert(self):
         "Put the learner's model and optimizer state in channels last"
         apply_channels_last(self._learn.model, self._learn.opt)
+        if self.replace: replace_layers(self._learn.model)
 
     def before_fit(self): self.convert()
 
@@ -51,7 +55,7 @@ class ChannelsLastCallback(Callback):
         self.learn.xb = map_tensors(self.tfm, self.xb)
         if not isinstance(self.loss_func, BaseLoss): self.learn.yb = map_tensors(self.tfm, self.yb)
 
-# %% ../../nbs/11_callback.channelslast.ipynb #7ea07392
+# %% ../../nbs/11_callback.channelslast.ipynb #09e7d751
 def _amp_callback(learn, use_amp, amp_mode, kwargs):
     "The mixed precision callback that `learn` should get, or `None` if it should keep what it has"
     old,device = first(learn._grab_cbs(MixedPrecision)),learner_device(learn)
@@ -73,6 +77,7 @@ def to_channelslast(self:Learner,
     use_amp:bool=True, # Add mixed precision, if `self` has none
     amp_mode:str|AMPMode=None, # 'fp16' or 'bf16'; replaces the mixed precision of `self`. Default: keep it, or else fp16 on CUDA, bf16 on a CPU that has it
     to_fp16:bool=None, # Older name of `use_amp`, which decides if given
+    replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it; `to_contiguous` turns them back
     **kwargs
 ) -> Learner: # `self`
     "Train `self` in channels last, by default with mixed precision; `kwargs` go to its `GradScaler`"
@@ -80,8 +85,11 @@ def to_channelslast(self:Learner,
     if not can_channelslast(self.model): warn("No parameter of this model has rank 4 or 5: channels last has no effect on it")
     self.remove_cb(ChannelsLast)
     if amp is not None: self.remove_cb(MixedPrecision).add_cb(amp)
-    for cb in self._grab_cbs(ChannelsLastCallback): cb.convert()
-    return self if self._grab_cbs(ChannelsLastCallback) else self.add_cb(ChannelsLastCallback())
+    if not self._grab_cbs(ChannelsLastCallback): return self.add_cb(ChannelsLastCallback(replace))
+    for cb in self._grab_cbs(ChannelsLastCallback):
+        cb.replace = cb.replace or replace
+        cb.convert()
+    return self
 
 @patch
 def to_contiguous(self:Learner,
@@ -90,7 +98,7 @@ def to_contiguous(self:Learner,
     "Put `self` back in contiguous format: model, gradients, optimizer state and batches"
     self.remove_cbs([ChannelsLast, ChannelsLastCallback])
     if to_fp32: self.remove_cb(MixedPrecision)
-    apply_contiguous(self.model, self.opt)
+    apply_contiguous(restore_layers(self.model), self.opt)
     return self
 
 # %% ../../nbs/11_callback.channelslast.ipynb #35397284
@@ -104,7 +112,7 @@ def load(self:Learner, file, device=None, **kwargs) -> Learner:
     follow_params(self.opt)
     return self
 
-# %% ../../nbs/11_callback.channelslast.ipynb #d63a0713
+# %% ../../nbs/11_callback.channelslast.ipynb #91233012
 def _fastai_cb(cb):
     "fastai's own callback for the purpose of `cb`, or `cb` itself"
     if isinstance(cb, ChannelsLastCallback): res = ChannelsLast()
@@ -135,7 +143,9 @@ def export(self:Learner, fname='export.pkl', **kwargs):
     try:
         self.dls = _fastai_dls(dls)
         _set_cbs(self, cbs.map(_fastai_cb))
+        restore_layers(self.model)
         _export(self, fname, **kwargs)
     finally:
         self.dls,self.opt = dls,opt
         _set_cbs(self, cbs)
+        for cb in self._grab_cbs(ChannelsLastCallback): cb.convert()
