@@ -73,12 +73,16 @@ def to_contiguous(
     "Put rank-4 and rank-5 tensors of `x` in `contiguous_format`; leave the rest as it is"
     return map_tensors(lambda t: _convert(t, contiguous_formats), x)
 
-# %% ../nbs/00_memory_format.ipynb #3035ae8c
+# %% ../nbs/00_memory_format.ipynb #a773c9db
 def _tensors(model):
     "Parameters and buffers of `model` that have a shape already (a lazy module's do not)"
     return (t for t in chain(model.parameters(), model.buffers()) if not is_lazy(t))
 
+def _is_wrapped(model): return any(isinstance(m, nn.parallel.DistributedDataParallel) for m in model.modules())
+
 def _convert_module(model, formats):
+    if _is_wrapped(model) and any(t.dim() in formats and not t.is_contiguous(memory_format=formats[t.dim()]) for t in model.parameters()):
+        raise RuntimeError("This model is wrapped in DistributedDataParallel already, and would get wrong gradients. Convert it first, then wrap it.")
     for t in _tensors(model):
         t.data = _convert(t.data, formats)
         if t.grad is not None: t.grad.data = _convert(t.grad.data, formats)
@@ -89,7 +93,7 @@ def can_channelslast(
     "Can channels last make a difference to `model`?"
     return any(is_lazy(p) or p.dim() in channels_last_formats for p in model.parameters())
 
-# %% ../nbs/00_memory_format.ipynb #0c2fd4ad
+# %% ../nbs/00_memory_format.ipynb #50630c2b
 def _unwrapped(opt):
     "`opt`, then each optimizer that it wraps"
     while opt is not None:
@@ -111,7 +115,7 @@ def apply_channels_last(
     model:nn.Module, # Converted in place; its parameters keep their identity
     opt=None, # Optimizer of `model`, whose state follows
 ) -> nn.Module: # `model`
-    "Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state"
+    "Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state; `RuntimeError` if it is in DDP already"
     _convert_module(model, channels_last_formats)
     follow_params(opt)
     return model
