@@ -34,7 +34,7 @@ def prove(python, resolution, skip=''):
         found = run(env/'bin/python', '-c', code, *shown)
         versions = json.loads(found.stdout) if found.returncode == 0 else dict(python=python)
         if res.returncode: print(res.stdout[-5000:])
-        return dict(resolution=resolution, **versions, passed=res.returncode == 0, log='' if res.returncode == 0 else res.stdout.replace(tmp, '')[-2000:])
+        return dict(resolution=resolution, **versions, notebooks=len([*root.glob('nbs/**/*.ipynb')]), passed=res.returncode == 0, log='' if res.returncode == 0 else res.stdout.replace(tmp, '')[-2000:])
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.module_tracker import ModuleTracker
 
-# %% ../nbs/20_summary.ipynb #e004a157
+# %% ../nbs/20_summary.ipynb #57c7e2f0
+from .layers import drop_ins
 from .memory_format import apply_channels_last, is_channels_last, memory_format, to_channelslast
 
 # %% ../nbs/20_summary.ipynb #f40d21fa
@@ -172,7 +173,7 @@ def _restored(model):
                     for k,v in values.items(): held[k].copy_(v)
             for m,mode in zip(modules, modes): m.training = mode
 
-# %% ../nbs/20_summary.ipynb #90f60fcd
+# %% ../nbs/20_summary.ipynb #12ef538f
 _columns = ['module','op','pass','kind','cause','before','after']
 
 def _rows(events):
@@ -238,7 +239,9 @@ class ChannelsLastSummary:
         for r in self.rows:
             if r['kind'] != 'lost': continue
             name = self.types.get(r['module'], 'model')
-            if r['fault'] == 'op': text = f"`{name}` ({r['op']}, {r['pass']}) returns contiguous from channels last on {self.device} in torch {self.torch}"
+            if r['fault'] == 'op':
+                text = f"`{name}` ({r['op']}, {r['pass']}) returns contiguous from channels last on {self.device} in torch {self.torch}"
+                if name in {o.__name__ for o in drop_ins}: text += '; `learn.to_channelslast(replace=True)` or `replace_layers(model)` puts a layer in its place that keeps it'
             else: text = f"`{r['op']}` in `{name}` ({r['pass']}) returns contiguous as its operands disagree; with all of them dense and channels last it keeps the format"
             res[text] = None
         if any(r['cause'] == 'input' for r in self.rows): res['The input arrives contiguous and is converted in the model: `learn.to_channelslast()` or `to_channelslast(x)` does it once'] = None
