@@ -28,7 +28,7 @@ def prove(python, resolution, skip=''):
                  ('uv', 'pip', 'install', '-q', '--python', env/'bin/python', '--resolution', resolution, '-e', f'{clone}[dev]'),
                  (env/'bin/nbdev-test',)]
         for step in steps:
-            res = run(*step, cwd=clone if step is steps[-1] else root, env={**os.environ, 'MPLBACKEND':'agg', 'PATH':f'{env}/bin:{os.environ["PATH"]}'})
+            res = run(*step, cwd=clone if step is steps[-1] else root, env={'OMP_NUM_THREADS':'1', **os.environ, 'MPLBACKEND':'agg', 'PATH':f'{env}/bin:{os.environ["PATH"]}'})
             if res.returncode: break
         code = 'import sys,json,platform\nfrom importlib.metadata import version\nprint(json.dumps(dict(python=platform.python_version(), **{o:version(o) for o in sys.argv[1:]})))'
         found = run(env/'bin/python', '-c', code, *shown)
