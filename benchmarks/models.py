@@ -103,7 +103,7 @@ def table(rows, env, name):
             'gradient difference':r.get('grad_diff') and float(f"{r['grad_diff']:.1e}"), 'where':r.get('error') or '; '.join(r.get('worst', [])[:2])}
     df = pd.DataFrame(map(cells, rows)).sort_values(['source','model'], ascending=[False,True])
     df.to_csv(results/f'{name}.csv', index=False)
-    head = f"{len(df)} models on {env['device']}, {env['threads']} threads, torch {env['torch']}, timm {env['timm']}. Batches of 4 images. Speed-up: step time contiguous over channels last, median and quartiles of interleaved rounds. Click a heading to sort."
+    head = f"{len(df)} models on {env['device']}, {env['threads']} threads, torch {env['torch']}, timm {env['timm']}. Batches of 4 images. Speed-up: step time contiguous over channels last, median and quartiles of interleaved rounds; empty where it was not timed. Click a heading to sort."
     script = "document.querySelectorAll('th').forEach((th,i)=>th.onclick=()=>{const b=th.closest('table').tBodies[0],d=th.d=-(th.d||-1);const v=r=>r.cells[i].innerText,n=x=>parseFloat(x);[...b.rows].sort((p,q)=>d*(isNaN(n(v(p)))||isNaN(n(v(q)))?v(p).localeCompare(v(q)):n(v(p))-n(v(q)))).forEach(r=>b.append(r))})"
     style = 'body{font:14px sans-serif;margin:2em}th{cursor:pointer;text-align:left;position:sticky;top:0;background:#fff}td,th{padding:.2em .7em;border-bottom:1px solid #ddd}'
     (results/f'{name}.html').write_text(f'<!doctype html><meta charset="utf-8"><title>Models in channels last</title><style>{style}</style><h1>Models in channels last</h1><p>{escape(head)}</p>{df.to_html(index=False, border=0, na_rep="")}<script>{script}</script>\n')
@@ -131,6 +131,7 @@ def main():
         except KeyboardInterrupt: raise
         except BaseException as e:  # One bad model, even one that kills the process, is a row
             row = dict(model=m, source=source, gpu_list=m in gpu_list, cpu_list=m in cpu_list, trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
+            if isinstance(e, BrokenProcessPool): row['error'] = 'PyTorch crashed, and killed the process'
             if isinstance(e, (BrokenProcessPool, TimeoutError)):
                 for proc in (pool._processes or {}).values(): proc.kill()
                 pool = ProcessPoolExecutor(1)
