@@ -323,7 +323,7 @@ class ChannelsLastBench:
         a,b = (o.df.set_index('config')['median_ms'] for o in (self, other))
         return pd.DataFrame({'self_ms':a, 'other_ms':b, 'other is faster by':a/b})
 
-# %% ../nbs/21_bench.ipynb #bd9db7ed
+# %% ../nbs/21_bench.ipynb #ea2f788e
 def _environment(device, shapes):
     gpu = torch.device(device).type == 'cuda'
     cpu = [l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')] if Path('/proc/cpuinfo').exists() else []
@@ -430,7 +430,7 @@ def channelslast_bench(
     compile:bool=False, # Try each compiled with `torch.compile` too?
     train:bool=True, # Training steps; False for inference
     n:int=20, # Most rounds of timing
-    budget:float=60, # Seconds that all should take at most
+    budget:float=45, # Seconds after which no new round of timing begins
     memory:bool=True, # Measure peak memory?
 ) -> ChannelsLastBench:
     "Measure which memory format and precision is fastest for `model` on these inputs, and whether the result is the same"
@@ -446,7 +446,7 @@ def channelslast_bench(self:Learner,
     compile:bool=False, # Try each compiled with `torch.compile` too?
     train:bool=True, # Training steps; False for inference
     n:int=20, # Most rounds of timing
-    budget:float=60, # Seconds that all should take at most
+    budget:float=45, # Seconds after which no new round of timing begins
     memory:bool=True, # Measure peak memory?
 ) -> ChannelsLastBench:
     "Measure which memory format and precision is fastest for `self` on its own batches, and whether the result is the same; nothing of `self` changes"

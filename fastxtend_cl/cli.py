@@ -156,7 +156,7 @@ def _device(name):
     if dev.type=='cuda' and not torch.cuda.is_available(): raise CommandError('this PyTorch finds no CUDA GPU: use --device cpu')
     return dev
 
-# %% ../nbs/30_cli.ipynb #56649c59
+# %% ../nbs/30_cli.ipynb #9659a535
 def _folder_dls(path, bs, size, device):
     "`DataLoaders` of the readable images in the sub-folders of `path`"
     path = Path(path)
@@ -181,7 +181,7 @@ def channelslast_bench(
     compile:bool=False, # Try each with torch.compile too
     device:str=None, # cpu or cuda; the default is a GPU if there is one
     infer:bool=False, # Measure inference and not training
-    budget:float=60, # Seconds that the measuring should take at most
+    budget:float=45, # Seconds after which no new round of timing begins
     json:str=None, # File to write the results to, as JSON
     plot:str=None, # File to write a picture to, such as bench.png
 ):
