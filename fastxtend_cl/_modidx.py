@@ -260,6 +260,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'fastxtend_cl.summary._Watch.__init__': ('summary.html#_watch.__init__', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.__torch_dispatch__': ( 'summary.html#_watch.__torch_dispatch__',
                                                                                           'fastxtend_cl/summary.py'),
+                                      'fastxtend_cl.summary._Watch._innermost': ( 'summary.html#_watch._innermost',
+                                                                                  'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch._module': ('summary.html#_watch._module', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.fault': ('summary.html#_watch.fault', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._Watch.is_image': ('summary.html#_watch.is_image', 'fastxtend_cl/summary.py'),

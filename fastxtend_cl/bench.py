@@ -323,7 +323,7 @@ class ChannelsLastBench:
         a,b = (o.df.set_index('config')['median_ms'] for o in (self, other))
         return pd.DataFrame({'self_ms':a, 'other_ms':b, 'other is faster by':a/b})
 
-# %% ../nbs/21_bench.ipynb #ea2f788e
+# %% ../nbs/21_bench.ipynb #72c4d7a2
 def _environment(device, shapes):
     gpu = torch.device(device).type == 'cuda'
     cpu = [l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')] if Path('/proc/cpuinfo').exists() else []
@@ -396,7 +396,6 @@ def _bench(make, configs, device, n, budget, memory, env, **kwargs):
                 oom = isinstance(e, torch.cuda.OutOfMemoryError) or 'alloc' in str(e) and 'memory' in str(e)
                 row['note'] = 'out of memory' if oom else f"{type(e).__name__}: {' '.join(str(e).split())[-100:]}"
                 if torch.cuda.is_available(): torch.cuda.empty_cache()
-        fns = {str(c):t.step for c,t in trials.items()}
         base = str(configs[0])
         bar = progress_bar(range(n), leave=False)
         bar.update(0)

@@ -32,7 +32,7 @@ def stride_order(
     names = [n for n,order in orders.items() if found == [d for d in order if d in dims]]
     return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
 
-# %% ../nbs/20_summary.ipynb #9b388097
+# %% ../nbs/20_summary.ipynb #30f2eebb
 _copies = {'clone', 'copy_', '_to_copy', 'copy', 'contiguous'}
 _asked = {'contiguous','clone','to','copy_','type','float','half','double','bfloat16','reshape','reshape_as','flatten','view','ravel','unflatten'}
 _convs = {'convolution', 'convolution_overrideable', 'cudnn_convolution', 'mkldnn_convolution'}
@@ -70,16 +70,27 @@ class _Watch(TorchDispatchMode):
         self.tracker,self.called,self.root = tracker,called,type(model).__name__
         self.params = {p.data_ptr() for p in model.parameters()}
         self.events,self.activation_bytes,self.stage,self.where = [],0,'model','Global'
+        self.made = {}  # Sequence number of an autograd node: the module whose forward made it
         self.born = {o.data_ptr():('input', None, o.dim() in (4,5)) for o in inputs}  # Address of data: who made it, the event that converted it, is it an image?
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.where,self.op = self._module(),func._schema.name.removeprefix('aten::')
         out = func(*args, **(kwargs or {}))
-        if not _is_view(func) and not _is_factory(self.op): self.look(func, args, kwargs or {}, out)
+        if _is_factory(self.op):
+            for o in _tensors(out): self.born.pop(o.data_ptr(), None)  # Memory is used again
+        elif not _is_view(func): self.look(func, args, kwargs or {}, out)
         return out
 
     def _module(self):
-        "Path of the innermost module at work, without the model's own class; 'loss' outside of all modules"
+        "Path of the module at work: in the backward pass that of the forward operation, elsewhere the innermost"
+        bw = self.tracker.is_bw and not torch.is_grad_enabled()  # A checkpoint recomputes with gradients enabled
+        if bw and (node := torch._C._current_autograd_node()) is not None and (where := self.made.get(node._sequence_nr())) is not None: return where
+        where = self._innermost()
+        if not bw: self.made.setdefault(torch.autograd._get_sequence_nr()-1, where)
+        return where
+
+    def _innermost(self):
+        "Path of the innermost module that the tracker knows of, without the model's own class; 'loss' outside of all modules"
         paths = [o for o in self.tracker.parents if o == self.root or o.startswith(self.root+'.')]  # A loss may be a module too
         if not paths: return 'loss' if self.stage == 'loss' else ''
         return '.'.join(o for o in max(paths, key=lambda o: (o.count('.'), len(o))).split('.')[1:] if o != '_orig_mod')
@@ -150,27 +161,25 @@ class _Watch(TorchDispatchMode):
                 e = None
             self.born[o.data_ptr()] = ('loss' if self.where == 'loss' else 'model', e, image and o.dim() in (4,5))
 
-# %% ../nbs/20_summary.ipynb #24bbf805
+# %% ../nbs/20_summary.ipynb #54e0de02
 @contextmanager
 def _restored(model):
     "Put back gradients, buffers, weights, training modes and random generators of `model` at the end"
     modules,params = list(model.modules()),list(model.parameters())
-    modes,grads,datas = [m.training for m in modules],[p.grad for p in params],[p.data for p in params]
-    buffers = [(m, dict(m._buffers), {k:b.detach().clone() for k,b in m._buffers.items() if b is not None}) for m in modules if m._buffers]
+    modes,grads,datas = [m.training for m in modules],[p.grad for p in params],{t:t.data for t in (*params, *model.buffers())}
+    buffers = [(m, dict(m._buffers)) for m in modules]
     devices = {p.device.index for p in params if p.is_cuda}
     with torch.random.fork_rng(devices=sorted(devices)):
         try:
             for p in params: p.grad = None
+            for b in model.buffers(): b.data = b.data.clone()  # The passes change a copy
             yield
         finally:
-            for p,g,d in zip(params, grads, datas):
-                if p.data.data_ptr() != d.data_ptr(): p.data = d
-                p.grad = g
-            with torch.no_grad():
-                for m,held,values in buffers:
-                    m._buffers.clear()
-                    m._buffers.update(held)
-                    for k,v in values.items(): held[k].copy_(v)
+            for m,held in buffers:
+                m._buffers.clear()
+                m._buffers.update(held)
+            for t,d in datas.items(): t.data = d
+            for p,g in zip(params, grads): p.grad = g
             for m,mode in zip(modules, modes): m.training = mode
 
 # %% ../nbs/20_summary.ipynb #12ef538f
@@ -326,7 +335,7 @@ class ChannelsLastSummary:
         ax.legend([plt.Rectangle((0,0),1,1,color=c) for c in colors.values()], colors, frameon=False, loc='lower left', bbox_to_anchor=(1, 0))
         return ax
 
-# %% ../nbs/20_summary.ipynb #b419fe8d
+# %% ../nbs/20_summary.ipynb #e3cc6ed9
 def _model_format(model):
     "Of all parameters of rank 4 and 5: 'channels last', 'contiguous', 'partly channels last', or 'without weights of rank 4 or 5'"
     names = {memory_format(p).removesuffix('_3d') for p in model.parameters() if p.dim() in (4,5)} - {'ambiguous'}
@@ -387,7 +396,6 @@ def channelslast_summary(
                     watch.stage = 'loss'
                     if loss_func is not None: out = loss_func(out, *(targets if isinstance(targets, (tuple,list)) else (targets,)))
                 outs = [o for o in _tensors(out) if o.requires_grad]
-                # `view_as`, because the tracker takes no notice of a backward pass that starts at the model's very output
-                if outs: torch.autograd.backward([o.view_as(o) for o in outs], [torch.ones_like(o) for o in outs])
+                if outs: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
         except Exception as e: error = _error(e, watch._module())
     return ChannelsLastSummary(_rows(watch.events), fmt, watch.activation_bytes, copy_bandwidth(device), device, error, types)
