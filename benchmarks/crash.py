@@ -1,5 +1,5 @@
-"""A convolution that kills the process: 1x1, stride 2, in channels last on a CPU, in the backward pass. RepVGG, MobileOne and
-FastViT begin with one. Each configuration runs in a process of its own. Writes results/crash.json.
+"""A convolution that kills the process: 1x1, stride 2, fewer than 16 input channels, in channels last on a CPU, in the backward
+pass. RepVGG, MobileOne and FastViT begin with one. Each configuration runs in a process of its own. Writes results/crash.json.
 
 python benchmarks/crash.py
 """
@@ -19,7 +19,7 @@ for _ in range(8):
 """
 rows = []
 for fmt in ('contiguous', 'channels_last'):
-    for ni in (1, 3, 8):
+    for ni in (1, 3, 8, 15, 16, 32):
         # glibc checks the heap, so that what is written beyond the end of a buffer is found at once
         res = subprocess.run([sys.executable, '-c', code, str(ni), fmt], capture_output=True, env={'MALLOC_CHECK_':'3', 'MALLOC_PERTURB_':'7', 'OMP_NUM_THREADS':'1'})
         rows.append(dict(format=fmt, channels=ni, exit_status=res.returncode))

@@ -1,15 +1,16 @@
 """The table of models: does it train in channels last, how many bytes does it lose per step and in which operation and module,
 is the result the same, and is a step faster? Every model that PyTorch's channels-last tutorial lists, and one small member of
-each timm family in timm_models.txt, with random weights. Writes results/models-{device}.jsonl as it goes, and goes on from there
-when it is started again; then results/models-{device}.csv and .html, a page whose columns sort.
+each timm family in timm_models.txt, with random weights. Writes results/models-{device}.jsonl as it goes, and when it is started
+again goes on from there, with the models that are missing or were not timed; then results/models-{device}.csv and .html, a page whose columns sort.
 
-python benchmarks/models.py [--device cuda] [--list tutorial] [--only resnet18 convnext_atto] [--rounds 5] [--table]
+python benchmarks/models.py [--device cuda] [--list tutorial] [--only resnet18 convnext_atto] [--rounds 5] [--again] [--table]
 """
 import argparse, json, os, time, warnings
 warnings.filterwarnings('ignore')
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
+from multiprocessing import get_context
 from pathlib import Path
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ cpu_list = """alexnet densenet121 densenet161 densenet169 googlenet inception_v3
 resnet50 resnext101_32x8d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn
 vgg16 vgg16_bn vgg19 vgg19_bn wide_resnet101_2 wide_resnet50_2""".split()
 tutorial = sorted({*gpu_list, *cpu_list})
+limit = 300  # Seconds for a model
 timm_names = (Path(__file__).parent/'timm_models.txt').read_text().split()
 
 def build(name, source):
@@ -116,28 +118,33 @@ def main():
     p.add_argument('--only', nargs='*')
     p.add_argument('--list', choices=['tutorial','all'], default='all', help="the tutorial's models only, or all")
     p.add_argument('--rounds', type=int, default=5, help='rounds of timing; 0 for none')
+    p.add_argument('--again', action='store_true', help='summarise all again, and keep the times')
     p.add_argument('--table', action='store_true', help='only write the table from what is there')
     a = p.parse_args()
     env,name = environment(a.device),f'models-{a.device}'
     results.mkdir(exist_ok=True)
     path = results/f'{name}.jsonl'
-    rows = [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
-    done = {r['model'] for r in rows}
+    rows = {r['model']:r for r in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    if a.again: a.rounds = 0
+    done = {k for k,r in rows.items() if not a.again and ('fp32' in r or not r['trains'] or not a.rounds)}
     todo = [(m,'torchvision') for m in tutorial] + [(m,'timm') for m in timm_names if m not in tutorial]
     todo = [] if a.table else [o for o in todo if o[0] not in done and (not a.only or o[0] in a.only) and (a.list == 'all' or o[0] in tutorial)]
-    pool = ProcessPoolExecutor(1)
+    pool = ProcessPoolExecutor(1, get_context('spawn'))
     for m,source in progress_bar(todo):
-        try: row = pool.submit(survey, m, source, a.device, a.rounds).result(timeout=300)
+        try: row = pool.submit(survey, m, source, a.device, a.rounds).result(timeout=limit)
         except KeyboardInterrupt: raise
         except BaseException as e:  # One bad model, even one that kills the process, is a row
             row = dict(model=m, source=source, gpu_list=m in gpu_list, cpu_list=m in cpu_list, trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
             if isinstance(e, BrokenProcessPool): row['error'] = 'PyTorch crashed, and killed the process'
+            if isinstance(e, TimeoutError): row['error'] = f'not done within {limit} seconds'
             if isinstance(e, (BrokenProcessPool, TimeoutError)):
                 for proc in (pool._processes or {}).values(): proc.kill()
-                pool = ProcessPoolExecutor(1)
-        rows.append(dict(row, torch=env['torch']))
-        with path.open('a') as f: f.write(json.dumps(rows[-1])+'\n')
-    df = table(rows, env, name)
+                pool = ProcessPoolExecutor(1, get_context('spawn'))
+        times = {k:v for k,v in rows.get(m, {}).items() if a.again and k in ('fp32','bf16','fp16')}
+        rows[m] = dict(row, **times, torch=env['torch'])
+        with path.open('a') as f: f.write(json.dumps(rows[m])+'\n')
+    path.write_text(''.join(json.dumps(r)+'\n' for r in rows.values()))  # A model that was timed later has one row, not two
+    df = table([*rows.values()], env, name)
     print(df.describe(include='all').to_string())
 
 if __name__ == '__main__': main()

@@ -189,6 +189,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'fastxtend_cl/memory_format.py'),
                                             'fastxtend_cl.memory_format._convert_module': ( 'memory_format.html#_convert_module',
                                                                                             'fastxtend_cl/memory_format.py'),
+                                            'fastxtend_cl.memory_format._crash_prone': ( 'memory_format.html#_crash_prone',
+                                                                                         'fastxtend_cl/memory_format.py'),
                                             'fastxtend_cl.memory_format._is_wrapped': ( 'memory_format.html#_is_wrapped',
                                                                                         'fastxtend_cl/memory_format.py'),
                                             'fastxtend_cl.memory_format._rebuild': ( 'memory_format.html#_rebuild',

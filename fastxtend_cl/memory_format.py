@@ -6,10 +6,11 @@
 __all__ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_channels_last', 'map_tensors', 'to_channelslast',
            'to_contiguous', 'can_channelslast', 'follow_params', 'apply_channels_last', 'apply_contiguous']
 
-# %% ../nbs/00_memory_format.ipynb #523f3d4f
+# %% ../nbs/00_memory_format.ipynb #b805eb7f
 from collections.abc import Mapping
 from copy import copy
 from itertools import chain
+from warnings import warn
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -73,12 +74,17 @@ def to_contiguous(
     "Put rank-4 and rank-5 tensors of `x` in `contiguous_format`; leave the rest as it is"
     return map_tensors(lambda t: _convert(t, contiguous_formats), x)
 
-# %% ../nbs/00_memory_format.ipynb #a773c9db
+# %% ../nbs/00_memory_format.ipynb #dcf11d0d
 def _tensors(model):
     "Parameters and buffers of `model` that have a shape already (a lazy module's do not)"
     return (t for t in chain(model.parameters(), model.buffers()) if not is_lazy(t))
 
 def _is_wrapped(model): return any(isinstance(m, nn.parallel.DistributedDataParallel) for m in model.modules())
+
+def _crash_prone(model):
+    "Paths of the convolutions of `model` that `benchmarks/crash.py` shows to crash PyTorch on a CPU"
+    return [k or type(m).__name__ for k,m in model.named_modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1,1) and max(m.stride) > 1 and m.padding == (0,0) and m.groups == 1
+        and 0 < m.in_channels < 16 and m.weight.requires_grad and m.weight.device.type == 'cpu' and m.weight.dtype is not torch.float64]
 
 def _convert_module(model, formats):
     if _is_wrapped(model) and any(t.dim() in formats and not t.is_contiguous(memory_format=formats[t.dim()]) for t in model.parameters()):
@@ -93,7 +99,7 @@ def can_channelslast(
     "Can channels last make a difference to `model`?"
     return any(is_lazy(p) or p.dim() in channels_last_formats for p in model.parameters())
 
-# %% ../nbs/00_memory_format.ipynb #50630c2b
+# %% ../nbs/00_memory_format.ipynb #96e27d08
 def _unwrapped(opt):
     "`opt`, then each optimizer that it wraps"
     while opt is not None:
@@ -116,6 +122,8 @@ def apply_channels_last(
     opt=None, # Optimizer of `model`, whose state follows
 ) -> nn.Module: # `model`
     "Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state; `RuntimeError` if it is in DDP already"
+    if prone := _crash_prone(model): warn(f"Training this in channels last on a CPU can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution with a stride and fewer than 16 channels: {', '.join(prone)}. "
+        "Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same")
     _convert_module(model, channels_last_formats)
     follow_params(opt)
     return model
