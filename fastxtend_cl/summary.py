@@ -32,7 +32,7 @@ def stride_order(
     names = [n for n,order in orders.items() if found == [d for d in order if d in dims]]
     return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
 
-# %% ../nbs/20_summary.ipynb #30f2eebb
+# %% ../nbs/20_summary.ipynb #d23bd4f4
 _copies = {'clone', 'copy_', '_to_copy', 'copy', 'contiguous'}
 _asked = {'contiguous','clone','to','copy_','type','float','half','double','bfloat16','reshape','reshape_as','flatten','view','ravel','unflatten'}
 _convs = {'convolution', 'convolution_overrideable', 'cudnn_convolution', 'mkldnn_convolution'}
@@ -51,7 +51,7 @@ def _runs_last(x):
     return True
 
 def _bytes(x): return x.numel()*x.element_size()
-def _tensors(x): return [o for o in tree_flatten(x)[0] if isinstance(o, Tensor)]
+def _tensors(x): return [o for o in tree_flatten(x)[0] if isinstance(o, Tensor) and o.layout == torch.strided]
 
 def _place(event): return f"{event['module']}: {event['op']}".removeprefix(': ')
 
@@ -68,7 +68,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self, tracker, called, model, inputs):
         super().__init__()
         self.tracker,self.called,self.root = tracker,called,type(model).__name__
-        self.params = {p.data_ptr() for p in model.parameters()}
+        self.params = {p.data_ptr() for p in _tensors(list(model.parameters()))}
         self.events,self.activation_bytes,self.stage,self.where = [],0,'model','Global'
         self.made = {}  # Sequence number of an autograd node: the module whose forward made it
         self.born = {o.data_ptr():('input', None, o.dim() in (4,5)) for o in inputs}  # Address of data: who made it, the event that converted it, is it an image?
@@ -111,7 +111,7 @@ class _Watch(TorchDispatchMode):
 
     def look_copy(self, args, outs):
         src,dst = (args[1],args[0]) if self.op.startswith('copy') else (args[0],outs[0] if outs else None)
-        if dst is None or src.data_ptr() in self.params or src.shape != dst.shape: return
+        if dst is None or src.layout != torch.strided or src.data_ptr() in self.params or src.shape != dst.shape: return
         a,b = stride_order(src),stride_order(dst)
         if a is None or a == b or 'ambiguous' in (a,b) or not self.is_image(src): return
         name = self.called.name
@@ -161,13 +161,13 @@ class _Watch(TorchDispatchMode):
                 e = None
             self.born[o.data_ptr()] = ('loss' if self.where == 'loss' else 'model', e, image and o.dim() in (4,5))
 
-# %% ../nbs/20_summary.ipynb #54e0de02
+# %% ../nbs/20_summary.ipynb #b9681b03
 @contextmanager
 def _restored(model):
     "Put back gradients, buffers, weights, training modes and random generators of `model` at the end"
     modules,params = list(model.modules()),list(model.parameters())
     modes,grads,datas = [m.training for m in modules],[p.grad for p in params],{t:t.data for t in (*params, *model.buffers())}
-    buffers = [(m, dict(m._buffers)) for m in modules]
+    buffers = [(m, dict(m._buffers)) for m in modules if isinstance(m._buffers, dict)]  # TorchScript has no dictionary
     devices = {p.device.index for p in params if p.is_cuda}
     with torch.random.fork_rng(devices=sorted(devices)):
         try:
