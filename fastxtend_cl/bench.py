@@ -16,10 +16,10 @@ from fastai.callback.progress import ProgressCallback, progress_bar
 from fastai.torch_core import get_random_states, set_random_states
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# %% ../nbs/21_bench.ipynb #f4cc732c
+# %% ../nbs/21_bench.ipynb #3ca12862
 from .callback.amp import DeviceMixedPrecision, _gpu_has_bf16, cpu_has, learner_device
 from .callback.channelslast import *
-from .memory_format import apply_channels_last, apply_contiguous, memory_format, to_channelslast, to_contiguous
+from .memory_format import _crash_prone, apply_channels_last, apply_contiguous, memory_format, to_channelslast, to_contiguous
 from .utils import less_random
 
 # %% ../nbs/21_bench.ipynb #c3bc821d
@@ -323,7 +323,7 @@ class ChannelsLastBench:
         a,b = (o.df.set_index('config')['median_ms'] for o in (self, other))
         return pd.DataFrame({'self_ms':a, 'other_ms':b, 'other is faster by':a/b})
 
-# %% ../nbs/21_bench.ipynb #72c4d7a2
+# %% ../nbs/21_bench.ipynb #1637ba2d
 def _environment(device, shapes):
     gpu = torch.device(device).type == 'cuda'
     cpu = [l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')] if Path('/proc/cpuinfo').exists() else []
@@ -369,12 +369,13 @@ def _nothing_lost():
         set_random_states(**states)
         torch.backends.cuda.matmul.allow_tf32,torch.backends.cudnn.allow_tf32 = tf32
 
-def _bench(make, configs, device, n, budget, memory, env, **kwargs):
+def _bench(make, configs, device, n, budget, memory, env, prone=(), **kwargs):
     "Check and time a trial of each of `configs`, the first of which is the one to compare with"
     start,rows,trials,refs = time.perf_counter(),[],{},{}
     with _nothing_lost():
         for c in progress_bar(configs, leave=False):
             row = dict(config=c, secs=None, speedup=None, parity=None, errors=None, tolerances=None, memory=None, note=c.skip_reason(device))
+            if prone and c.fmt == 'channels_last': row['note'] = f"PyTorch can crash in the backward pass of {', '.join(prone)}"
             rows.append(row)
             if row['note']:
                 row['note'] = f"skipped: {row['note']}"
@@ -436,7 +437,7 @@ def channelslast_bench(
     device = next(model.parameters()).device
     targets = targets if isinstance(targets, (tuple,list)) else (targets,)
     make = lambda c: _ModuleTrial(model, c, inputs, loss_func, targets, train)
-    return _bench(make, _configs(formats, amp_modes, compile), device, n, budget, memory, _environment(device, [list(o.shape) for o in _floats(inputs)]))
+    return _bench(make, _configs(formats, amp_modes, compile), device, n, budget, memory, _environment(device, [list(o.shape) for o in _floats(inputs)]), train and _crash_prone(model))
 
 @patch
 def channelslast_bench(self:Learner,
@@ -463,4 +464,4 @@ def channelslast_bench(self:Learner,
     batch = to_device(batch, device)
     make = lambda c: _LearnerTrial(self, c, batch, train)
     env = _environment(device, [list(o.shape) for o in _floats(batch)])
-    return _bench(make, _configs(formats, amp_modes, compile), device, n, budget, memory, env, learn=self, loader_s=loader_s)
+    return _bench(make, _configs(formats, amp_modes, compile), device, n, budget, memory, env, train and _crash_prone(self.model), learn=self, loader_s=loader_s)

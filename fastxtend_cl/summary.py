@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.module_tracker import ModuleTracker
 
-# %% ../nbs/20_summary.ipynb #57c7e2f0
+# %% ../nbs/20_summary.ipynb #ad50d54b
 from .layers import drop_ins
-from .memory_format import apply_channels_last, is_channels_last, memory_format, to_channelslast
+from .memory_format import _crash_prone, apply_channels_last, is_channels_last, memory_format, to_channelslast
 
 # %% ../nbs/20_summary.ipynb #f40d21fa
 def stride_order(
@@ -182,7 +182,7 @@ def _restored(model):
             for p,g in zip(params, grads): p.grad = g
             for m,mode in zip(modules, modes): m.training = mode
 
-# %% ../nbs/20_summary.ipynb #12ef538f
+# %% ../nbs/20_summary.ipynb #c82bb102
 _columns = ['module','op','pass','kind','cause','before','after']
 
 def _rows(events):
@@ -287,7 +287,7 @@ class ChannelsLastSummary:
 
     def _lines(self):
         total = f'{_size(self.total_bytes)} converted a step ({self.share:.1%} of {_size(self.activation_bytes)} of activations), about {self.seconds*1000:.1f} ms at {self.bandwidth/1e9:.1f} GB/s on {self.device}; inside the model {_size(self.bytes)}'
-        error = [] if not self.error else [f"  {self.error['file']}, line {self.error['line']}: {self.error['source']}", f"  {self.error['repair']}"]
+        error = [] if not self.error else [f"  {self.error['file']}, line {self.error['line']}: {self.error['source']}" if self.error['file'] else '', f"  {self.error['repair']}"]
         return [self.verdict, *[o for o in error if o.strip()], total]
 
     def __str__(self):
@@ -335,7 +335,7 @@ class ChannelsLastSummary:
         ax.legend([plt.Rectangle((0,0),1,1,color=c) for c in colors.values()], colors, frameon=False, loc='lower left', bbox_to_anchor=(1, 0))
         return ax
 
-# %% ../nbs/20_summary.ipynb #e3cc6ed9
+# %% ../nbs/20_summary.ipynb #082ef3f6
 def _model_format(model):
     "Of all parameters of rank 4 and 5: 'channels last', 'contiguous', 'partly channels last', or 'without weights of rank 4 or 5'"
     names = {memory_format(p).removesuffix('_3d') for p in model.parameters() if p.dim() in (4,5)} - {'ambiguous'}
@@ -396,6 +396,9 @@ def channelslast_summary(
                     watch.stage = 'loss'
                     if loss_func is not None: out = loss_func(out, *(targets if isinstance(targets, (tuple,list)) else (targets,)))
                 outs = [o for o in _tensors(out) if o.requires_grad]
-                if outs: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
+                prone = _crash_prone(model) if fmt != 'contiguous' else []
+                if prone: error = dict(module=prone[0], message='PyTorch can crash in its backward pass in channels last on a CPU, so that was left out', file=None, line=None, source=None,
+                    repair='Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+                elif outs: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
         except Exception as e: error = _error(e, watch._module())
     return ChannelsLastSummary(_rows(watch.events), fmt, watch.activation_bytes, copy_bandwidth(device), device, error, types)
