@@ -7,7 +7,7 @@ python benchmarks/models.py [--device cuda] [--list tutorial] [--only resnet18 c
 """
 import argparse, json, os, time, warnings
 warnings.filterwarnings('ignore')
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
 from multiprocessing import get_context
