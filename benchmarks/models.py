@@ -105,7 +105,7 @@ def table(rows, env, name):
             'gradient difference':r.get('grad_diff') and float(f"{r['grad_diff']:.1e}"), 'where':r.get('error') or '; '.join(r.get('worst', [])[:2])}
     df = pd.DataFrame(map(cells, rows)).sort_values(['source','model'], ascending=[False,True])
     df.to_csv(results/f'{name}.csv', index=False)
-    head = f"{len(df)} models on {env['device']}, {env['threads']} threads, torch {env['torch']}, timm {env['timm']}. Batches of 4 images. Speed-up: step time contiguous over channels last, median and quartiles of interleaved rounds; empty where it was not timed. Click a heading to sort."
+    head = f"{len(df)} models on {env['device']}, {', '.join([str(env['threads'])+' threads', *env['cpu_features']])}, torch {env['torch']}, torchvision {env['torchvision']}, timm {env['timm']}, fastxtend_cl {env['fastxtend_cl']}. Batches of 4 images. Speed-up: step time contiguous over channels last, median and quartiles of interleaved rounds; empty where it was not timed. Click a heading to sort."
     script = "document.querySelectorAll('th').forEach((th,i)=>th.onclick=()=>{const b=th.closest('table').tBodies[0],d=th.d=-(th.d||-1);const v=r=>r.cells[i].innerText,n=x=>parseFloat(x);[...b.rows].sort((p,q)=>d*(isNaN(n(v(p)))||isNaN(n(v(q)))?v(p).localeCompare(v(q)):n(v(p))-n(v(q)))).forEach(r=>b.append(r))})"
     style = 'body{font:14px sans-serif;margin:2em}th{cursor:pointer;text-align:left;position:sticky;top:0;background:#fff}td,th{padding:.2em .7em;border-bottom:1px solid #ddd}'
     (results/f'{name}.html').write_text(f'<!doctype html><meta charset="utf-8"><title>Models in channels last</title><style>{style}</style><h1>Models in channels last</h1><p>{escape(head)}</p>{df.to_html(index=False, border=0, na_rep="")}<script>{script}</script>\n')
@@ -141,7 +141,7 @@ def main():
                 for proc in (pool._processes or {}).values(): proc.kill()
                 pool = ProcessPoolExecutor(1, get_context('spawn'))
         times = {k:v for k,v in rows.get(m, {}).items() if a.again and k in ('fp32','bf16','fp16')}
-        rows[m] = dict(row, **times, torch=env['torch'])
+        rows[m] = dict(row, **times, environment=env)
         with path.open('a') as f: f.write(json.dumps(rows[m])+'\n')
     path.write_text(''.join(json.dumps(r)+'\n' for r in rows.values()))  # A model that was timed later has one row, not two
     df = table([*rows.values()], env, name)
