@@ -97,7 +97,7 @@ def _time_steps(learns, rounds, n):
             secs += cb.secs[1:]
     return res
 
-# %% ../nbs/30_cli.ipynb #78a1bda3
+# %% ../nbs/30_cli.ipynb #fa71651a
 def _demo_table(learns, epochs, secs):
     "Rows of name, contiguous, channels last"
     rows = [(f'format of {o}', *(getattr(l.formats, o) for l in learns)) for o in ('weights','input','features','prediction')]
@@ -146,6 +146,7 @@ def channelslast_demo(
     rows = _demo_table(learns, epochs, _time_steps(learns, rounds=4, n=8))
     df = pd.DataFrame(rows, columns=['', 'contiguous', 'channels last'])
     print('\n' + df.to_string(index=False))
+    print('\nThe first step differs by rounding, which training amplifies step by step; in float64 both formats have the same losses (nbs/11_callback.channelslast.ipynb).')
     return df
 
 def _device(name):
