@@ -10,10 +10,10 @@ __all__ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_c
 from collections.abc import Mapping
 from copy import copy
 from itertools import chain
-from warnings import warn
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from .hazards import warn_hazards
 
 # %% ../nbs/00_memory_format.ipynb #32334308
 channels_last_formats = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -81,11 +81,6 @@ def _tensors(model):
 
 def _is_wrapped(model): return any(isinstance(m, nn.parallel.DistributedDataParallel) for m in model.modules())
 
-def _crash_prone(model):
-    "Paths of the convolutions of `model` that `benchmarks/crash.py` shows to crash PyTorch on a CPU"
-    return [k or type(m).__name__ for k,m in model.named_modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1,1) and max(m.stride) > 1 and m.padding == (0,0) and m.groups == 1
-        and 0 < m.in_channels < 16 and m.weight.requires_grad and m.weight.device.type == 'cpu' and m.weight.dtype is not torch.float64]
-
 def _convert_module(model, formats):
     if _is_wrapped(model) and any(t.dim() in formats and not t.is_contiguous(memory_format=formats[t.dim()]) for t in model.parameters()):
         raise RuntimeError("This model is wrapped in DistributedDataParallel already, and would get wrong gradients. Convert it first, then wrap it.")
@@ -122,8 +117,7 @@ def apply_channels_last(
     opt=None, # Optimizer of `model`, whose state follows
 ) -> nn.Module: # `model`
     "Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state; `RuntimeError` if it is in DDP already"
-    if prone := _crash_prone(model): warn(f"Training this in channels last on a CPU can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution with a stride and fewer than 16 channels: {', '.join(prone)}. "
-        "Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same")
+    warn_hazards(model)
     _convert_module(model, channels_last_formats)
     follow_params(opt)
     return model
