@@ -1,40 +1,168 @@
-"What every benchmark here says of itself: the machine and the versions it ran with"
-import json, os, platform
+"What the benchmarks share: their arguments, where a result goes, what it ran on, and times that are taken again until they are quiet"
+import argparse, ast, hashlib, inspect, json, math, os, platform, sys, textwrap, time
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
-import torch
 
-results = Path(__file__).parent/'results'
+here = Path(__file__).resolve().parent
+results,local = here/'results',here/'local'  # What is committed, and what is tried (ignored by git)
+quiet = 1.15  # Upper over lower quartile of a speed-up: above it, something else ran
+
+# ---- Arguments. A script parses them before its imports, so that --help is quick and runs nothing
+
+def arguments(doc, name, device=True, minutes=False, parser=None, **numbers):
+    "Parse the command line of the benchmark `name`; `numbers` are its settings with their defaults; `parser` adds what else it takes"
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--commit', action='store_true', help='write (and go on with) the result in results/, not a trial in local/')
+    p.add_argument('--out', type=Path, help='write there instead')
+    if device: p.add_argument('--device', default='cpu', choices=['cpu','cuda'])
+    if minutes: p.add_argument('--minutes', type=float, default=math.inf, help='begin nothing new after this time; run it again to go on')
+    for k,v in numbers.items(): p.add_argument(f'--{k}', type=type(v), default=v, help=f'(default: {v})')
+    if parser: parser(p)
+    a = p.parse_args()
+    a.name = f'{name}-{a.device}' if device else name
+    a.path = a.out or (results if a.commit else local)/f'{a.name}.json'
+    a.path.parent.mkdir(parents=True, exist_ok=True)
+    a.began = time.monotonic()
+    return a
+
+def settings(a):
+    "The arguments that decide what is measured, as a result notes them"
+    return {k:v for k,v in vars(a).items() if k not in ('commit','out','minutes','name','path','began','only','table')}
+
+def while_time(todo, a):
+    "Yield from `todo`, saying how far it is, until `--minutes` are over"
+    todo = list(todo)
+    for i,o in enumerate(todo):
+        if time.monotonic()-a.began > a.minutes*60: return print(f'time is up: {len(todo)-i} of {len(todo)} left, the same command goes on')
+        yield o
+        print(f'{(time.monotonic()-a.began)/60:5.1f} min  {i+1}/{len(todo)}  {o}', flush=True)
+
+# ---- What it ran on
 
 def _version(name):
     try: return version(name)
     except PackageNotFoundError: return None
 
+def _cpu():
+    "The CPU's name"
+    info = Path('/proc/cpuinfo')
+    names = [l.split(':')[1].strip() for l in info.read_text().splitlines() if l.startswith('model name')] if info.exists() else []
+    return (names or [platform.processor() or platform.machine()])[0]
+
 def environment(device='cpu'):
     "Machine, CPU features or GPU, and versions"
+    import torch
     gpu = torch.device(device).type == 'cuda'
-    cpu = [l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name')] if Path('/proc/cpuinfo').exists() else []
     caps = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
-    return dict(device=torch.cuda.get_device_name() if gpu else (cpu or [platform.processor()])[0], cores=os.cpu_count(),
-        threads=torch.get_num_threads(), cpu_features=[k for k in ('avx2','avx512_f','avx512_bf16','avx512_fp16','amx_bf16') if caps.get(k)],
+    return dict(device=torch.cuda.get_device_name() if gpu else _cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), system=platform.system(),
+        cpu_features=[k for k in ('avx2','avx512_f','avx512_bf16','avx512_fp16','amx_bf16') if caps.get(k)],
         cuda=torch.version.cuda if gpu else None, cudnn=torch.backends.cudnn.version() if gpu else None, python=platform.python_version(),
         **{o:_version(o) for o in ('torch','torchvision','fastai','fastcore','timm','fastxtend_cl')})
 
-def save(name, **kwargs):
-    "Write `kwargs` to `results/{name}.json` and return its path"
-    results.mkdir(exist_ok=True)
-    path = results/f'{name}.json'
-    path.write_text(json.dumps(kwargs, indent=1)+'\n')
-    return path
+def machine(env):
+    "One line of an environment"
+    return ', '.join([env['device'], f"{env['threads']} thread{'s'*(env['threads'] > 1)}", *env['cpu_features'], *(f'{k} {env[k]}' for k in ('torch','torchvision','timm') if env.get(k))])
 
-def interleave(fns, rounds=15, warmup=2, device='cpu'):
-    "Seconds of each of `fns`, a dict of functions, in `rounds` rounds that time each once, in turning order, after `warmup` calls of each"
-    from fastxtend_cl.bench import interleave
-    for _ in range(warmup):
-        for f in fns.values(): f()
-    return interleave(fns, rounds, device=device)
+def memory_mb(peak=False):
+    "Megabytes of this process in memory, or the most that it ever had; `None` where the system does not say (Windows, and without `peak` macOS)"
+    if peak:
+        try: import resource
+        except ImportError: return None
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(2**20 if sys.platform == 'darwin' else 2**10)
+    statm = Path('/proc/self/statm')
+    return int(statm.read_text().split()[1])*os.sysconf('SC_PAGE_SIZE')/2**20 if statm.exists() else None
+
+def child_env(**kwargs):
+    "Environment of a process that finds this library and the benchmarks"
+    return {**os.environ, 'PYTHONPATH':os.pathsep.join([str(here), str(here.parent), os.environ.get('PYTHONPATH', '')]), **kwargs}
+
+# ---- Which version of an instrument measured a row
+
+def _plain(tree):
+    "The syntax tree as text, without docstrings and positions: comments and layout do not count"
+    for n in ast.walk(tree):
+        body = getattr(n, 'body', None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0], 'value', None), ast.Constant): body[0].value.value = None
+    return ast.dump(tree)
+
+def _needs(module, seen):
+    "`module` and all that it imports from this package, by name"
+    if module in seen or not (spec := find_spec(module)) or not spec.origin: return seen
+    seen[module] = tree = ast.parse(Path(spec.origin).read_text(encoding='utf-8'))
+    for n in ast.walk(tree):
+        if isinstance(n, ast.ImportFrom) and n.module and (n.level or n.module.startswith('fastxtend_cl')):
+            _needs(f"{module.rsplit('.', n.level)[0]}.{n.module}" if n.level else n.module, seen)
+    return seen
+
+def instrument(*measures):
+    "Short hash of the code of `measures`: modules by name, with all that they import of this package, and functions"
+    trees = {}
+    for o in measures:
+        if isinstance(o, str): _needs(o, trees)
+        else: trees[o.__name__] = ast.parse(textwrap.dedent(inspect.getsource(o)))
+    return hashlib.sha1(''.join(_plain(trees[k]) for k in sorted(trees)).encode()).hexdigest()[:10]
+
+# ---- Results
+
+def save(a, **kwargs):
+    "Write a result that is made at once, with what it ran on and its arguments"
+    a.path.write_text(json.dumps(dict(environment=environment(getattr(a, 'device', 'cpu')), arguments=settings(a), **kwargs), indent=1)+'\n', encoding='utf-8')
+    print(a.path)
+
+class Rows:
+    "Rows that are saved one by one: a file holds the `runs` (environment and arguments) and the rows, of which each part names its run"
+    def __init__(self, a, key):
+        self.path,self.key,self.device,self.settings = a.path,key,getattr(a, 'device', 'cpu'),settings(a)
+        old = json.loads(self.path.read_text(encoding='utf-8')) if self.path.exists() else {}
+        self.runs,self.rows = old.get('runs', []),{key(r):r for r in old.get('rows', [])}
+
+    def __contains__(self, key): return key in self.rows
+    def __iter__(self): return iter(self.rows.values())
+    def get(self, key): return self.rows.get(key, {})
+
+    @property
+    def run(self):
+        "Index of this run, noted when it makes its first row"
+        now = dict(environment=environment(self.device), arguments=self.settings)
+        if now not in self.runs: self.runs.append(now)
+        return self.runs.index(now)
+
+    def add(self, row):
+        "Put in `row`, in place of an older one with its key, and save"
+        self.rows[self.key(row)] = row
+        self.save()
+
+    def save(self):
+        lines = ',\n'.join(json.dumps(r) for r in self)
+        new = self.path.with_suffix('.new')  # Whole or not at all, should it be interrupted
+        new.write_text(f'{{"runs": {json.dumps(self.runs, indent=1)},\n"rows": [\n{lines}\n]}}\n', encoding='utf-8')
+        new.replace(self.path)
+
+# ---- Times
+
+def timing():
+    "The library's functions that time: the one place that says where they are"
+    from fastxtend_cl import timing
+    return timing
+
+def spread(q): return q[2]/q[0] if q[0] > 0 else math.inf
 
 def speedups(secs, base):
     "Quartiles over the rounds of how many times faster than `base` each is; and the median seconds of each"
-    from fastxtend_cl.bench import quartiles
+    quartiles = timing().quartiles
     return {k:dict(speedup=quartiles([b/o for b,o in zip(secs[base], v)]), median_s=quartiles(v)[1]) for k,v in secs.items()}
+
+def until_quiet(fns, base, rounds=9, budget=math.inf, tries=3, warmup=1, device='cpu'):
+    "`speedups` of `fns`, timed in turns again until all quartiles are within `quiet`; the tightest of `tries` if none is. `budget`: seconds of one"
+    for f in fns.values():
+        for _ in range(warmup): f()
+    best = None
+    for i in range(tries):
+        secs = timing().interleave(fns, rounds, budget=budget, device=device)
+        found = speedups(secs, base)
+        wide = max(spread(o['speedup']) for o in found.values())
+        if best is None or wide < best[0]: best = wide,found,len(secs[base])
+        if wide <= quiet: break
+    wide,found,n = best
+    return dict(times=found, rounds=n, tries=i+1, quiet=wide <= quiet)
