@@ -28,7 +28,7 @@ def arguments(doc, name, device=True, minutes=False, parser=None, **numbers):
 
 def settings(a):
     "The arguments that decide what is measured, as a result notes them"
-    return {k:v for k,v in vars(a).items() if k not in ('commit','out','minutes','name','path','began','only','table')}
+    return {k:v for k,v in vars(a).items() if k not in ('commit','out','minutes','name','path','began','only','table','parts','limit')}
 
 def while_time(todo, a):
     "Yield from `todo`, saying how far it is, until `--minutes` are over"
@@ -143,7 +143,8 @@ class Rows:
 
 def timing():
     "The library's functions that time: the one place that says where they are"
-    from fastxtend_cl import timing
+    try: from fastxtend_cl import timing
+    except ImportError: from fastxtend_cl import bench as timing  # TEMPORARY
     return timing
 
 def spread(q): return q[2]/q[0] if q[0] > 0 else math.inf
