@@ -1,7 +1,10 @@
 "What the benchmarks share: their arguments, where a result goes, what it ran on, and times that are taken again until they are quiet"
 import argparse, ast, hashlib, inspect, json, math, os, platform, sys, textwrap, time
+from concurrent.futures import ProcessPoolExecutor, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 here = Path(__file__).resolve().parent
@@ -32,11 +35,30 @@ def settings(a):
 
 def while_time(todo, a):
     "Yield from `todo`, saying how far it is, until `--minutes` are over"
-    todo = list(todo)
+    of = f'/{len(todo)}' if hasattr(todo, '__len__') else ''
     for i,o in enumerate(todo):
-        if time.monotonic()-a.began > a.minutes*60: return print(f'time is up: {len(todo)-i} of {len(todo)} left, the same command goes on')
+        if time.monotonic()-a.began > a.minutes*60: return print(f'time is up after {i}{of}: the same command goes on')
         yield o
-        print(f'{(time.monotonic()-a.began)/60:5.1f} min  {i+1}/{len(todo)}  {o}', flush=True)
+        print(f'{(time.monotonic()-a.began)/60:5.1f} min  {i+1}{of}  {o}', flush=True)
+
+class Failed(Exception): "What was measured killed its process, or took too long"
+
+class Worker:
+    "A process that measures one thing after the other, and is replaced if one kills it or takes more than `limit` seconds"
+    def __init__(self, limit=600): self.limit,self.pool = limit,None
+
+    def __call__(self, f, *args):
+        if self.pool is None: self.pool = ProcessPoolExecutor(1, get_context('spawn'))
+        try: return self.pool.submit(f, *args).result(timeout=self.limit)
+        except BrokenProcessPool: reason = 'PyTorch crashed, and killed the process'
+        except TimeoutError: reason = f'not done within {self.limit:.0f} seconds'
+        self.stop()
+        raise Failed(reason)
+
+    def stop(self):
+        "End the process; the next call starts another"
+        for p in (getattr(self.pool, '_processes', None) or {}).values(): p.kill()
+        self.pool = None
 
 # ---- What it ran on
 
@@ -105,16 +127,30 @@ def instrument(*measures):
 
 # ---- Results
 
+def _write(path, text):
+    "Write `text` whole or, if interrupted, not at all"
+    new = path.with_suffix('.new')
+    new.write_text(text, encoding='utf-8')
+    new.replace(path)
+
+def _read(path): return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+
+def _about(a): return dict(environment=environment(getattr(a, 'device', 'cpu')), arguments=settings(a))
+
 def save(a, **kwargs):
-    "Write a result that is made at once, with what it ran on and its arguments"
-    a.path.write_text(json.dumps(dict(environment=environment(getattr(a, 'device', 'cpu')), arguments=settings(a), **kwargs), indent=1)+'\n', encoding='utf-8')
+    "Write a result that one run makes, with what it ran on and its arguments"
+    _write(a.path, json.dumps(dict(_about(a), **kwargs), indent=1)+'\n')
     print(a.path)
 
+def begun(a):
+    "The rows that an interrupted run of the same machine, versions and arguments has saved"
+    old = _read(a.path)
+    return old.get('rows', []) if all(old.get(k) == v for k,v in _about(a).items()) else []
+
 class Rows:
-    "Rows that are saved one by one: a file holds the `runs` (environment and arguments) and the rows, of which each part names its run"
+    "Rows of many runs, saved one by one: a file holds the `runs` (environment and arguments) and the rows, each part of which names its run"
     def __init__(self, a, key):
-        self.path,self.key,self.device,self.settings = a.path,key,getattr(a, 'device', 'cpu'),settings(a)
-        old = json.loads(self.path.read_text(encoding='utf-8')) if self.path.exists() else {}
+        self.path,self.key,self.about,old = a.path,key,lambda: _about(a),_read(a.path)
         self.runs,self.rows = old.get('runs', []),{key(r):r for r in old.get('rows', [])}
 
     def __contains__(self, key): return key in self.rows
@@ -124,7 +160,7 @@ class Rows:
     @property
     def run(self):
         "Index of this run, noted when it makes its first row"
-        now = dict(environment=environment(self.device), arguments=self.settings)
+        now = self.about()
         if now not in self.runs: self.runs.append(now)
         return self.runs.index(now)
 
@@ -135,9 +171,7 @@ class Rows:
 
     def save(self):
         lines = ',\n'.join(json.dumps(r) for r in self)
-        new = self.path.with_suffix('.new')  # Whole or not at all, should it be interrupted
-        new.write_text(f'{{"runs": {json.dumps(self.runs, indent=1)},\n"rows": [\n{lines}\n]}}\n', encoding='utf-8')
-        new.replace(self.path)
+        _write(self.path, f'{{"runs": {json.dumps(self.runs, indent=1)},\n"rows": [\n{lines}\n]}}\n')
 
 # ---- Times
 

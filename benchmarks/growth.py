@@ -1,65 +1,71 @@
-"""Where does channels last start to pay? The ratio of step times, contiguous over channels last, against batch size, image
-size and depth of a residual network. Writes results/growth-{device}.json and .png.
+"""Where does channels last start to pay? How many times faster a training step is in channels last, against batch size, image size and
+depth of a residual network. The quartiles within one process say less than they seem to: where tensors happen to lie in memory stays as it
+is until the process ends. So each setup is measured in several processes, some time apart, until the repeats agree within 1.05x, or
+five have been made; what they differ by is the error. Writes results/growth-{device}.json.
 
-python benchmarks/growth.py [--device cuda] [--rounds 9]
+python benchmarks/growth.py --commit --minutes 12
 """
-import argparse, json, warnings
+from common import Rows, Worker, arguments, instrument, timing, until_quiet, while_time
+if __name__ == '__main__': a = arguments(__doc__, 'growth', minutes=True, rounds=7, seconds=3., agree=1.05, repeats=3, most=5)
+
+import warnings
 warnings.filterwarnings('ignore')
 from copy import deepcopy
-import matplotlib
-matplotlib.use('agg')
-from fastai.vision.all import *
-from torchvision import models as tv
-from fastxtend_cl.all import *
-from common import environment, interleave, results, save, speedups
-from peers import learner, learner_step
+from statistics import median
+import torch
+import nets
 
-axes = {'batch size':[1,2,4,8,16,32,64], 'image size':[32,64,96,128,192,256,384,512], 'depth':[10,18,34,50,101]}
+axes = {'batch_size':[1,2,4,8,16,32,64], 'image_size':[32,64,96,128,192,256,384], 'depth':[10,18,34,50,101]}
+base = dict(batch_size=8, image_size=96, depth=18)
+
+def setups(axis):
+    "The setups along `axis`; along the image size with batches of 2, so that large images fit"
+    return [{**base, **(dict(batch_size=2) if axis=='image_size' else {}), axis:v} for v in axes[axis]]
 
 def resnet(depth):
+    from torchvision import models as tv
     if depth==10: return tv.ResNet(tv.resnet.BasicBlock, [1,1,1,1], num_classes=10)
     return getattr(tv, f'resnet{depth}')(num_classes=10)
 
-def measure(depth, bs, size, device, amp, rounds):
-    with less_random(): model,batch = resnet(depth),to_device((torch.rand(bs,3,size,size), torch.randint(10, (bs,))), device)
-    learns = {o:learner(deepcopy(model), CrossEntropyLossFlat(), device, amp) for o in ('contiguous','channels_last')}
-    learns['channels_last'].to_channelslast(use_amp=False)
-    secs = interleave({o:learner_step(l, batch, True) for o,l in learns.items()}, rounds, warmup=2, device=device)
-    return dict(depth=depth, batch_size=bs, image_size=size, amp=amp or 'fp32', **speedups(secs, 'contiguous'))
+def measure(setup, amp, a):
+    "Times of one setup. In a process of its own"
+    from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
+    torch.manual_seed(0)
+    model,x = resnet(setup['depth']).to(a.device),torch.rand(setup['batch_size'], 3, setup['image_size'], setup['image_size'], device=a.device)
+    last,xl = apply_channels_last(deepcopy(model)),to_channelslast(x)
+    r = until_quiet(dict(contiguous=nets.step(model, x, amp), channels_last=nets.step(last, xl, amp)), 'contiguous', a.rounds, a.seconds, 2, device=a.device)
+    return dict(speedup=r['times']['channels_last']['speedup'], contiguous_s=r['times']['contiguous']['median_s'], rounds=r['rounds'])
 
-def plot(rows, env, path):
-    fig,axs = plt.subplots(1, len(axes), figsize=(13,4), sharey=True)
-    for ax,(axis,values) in zip(axs, axes.items()):
-        for amp,c in zip(dict.fromkeys(r['amp'] for r in rows), ('#30638e','#d1495b')):
-            sel = [r for r in rows if r['axis']==axis and r['amp']==amp]
-            xs = [r[axis.replace(' ','_')] for r in sel]
-            q = np.array([r['channels_last']['speedup'] for r in sel])
-            ax.errorbar(range(len(xs)), q[:,1], yerr=[q[:,1]-q[:,0], q[:,2]-q[:,1]], marker='o', capsize=3, color=c, label=amp)
-            ax.set_xticks(range(len(xs)), xs)
-        ax.axhline(1, color='k', lw=.8)
-        ax.set_xlabel(axis)
-    axs[0].set_ylabel('times faster than contiguous')
-    axs[0].legend(frameon=False)
-    fig.suptitle(f"A training step in channels last on {env['device']}, {env['threads']} threads, torch {env['torch']}")
-    fig.tight_layout()
-    fig.savefig(path, dpi=110)
+def key(r): return r['depth'], r['batch_size'], r['image_size'], r['amp']
+
+def agreed(row):
+    "How far the repeats differ: the largest of their medians over the smallest; of more than three, without the outermost"
+    medians = sorted(o['speedup'][1] for o in row['repeats'])
+    if len(medians) > 4: medians = medians[1:-1]
+    return medians[-1]/medians[0]
+
+def todo(rows, a, by):
+    "Pass by pass, so that repeats of one setup are some time apart; `None` where a new process is to start"
+    from fastxtend_cl.callback.amp import default_amp_mode
+    half = default_amp_mode(a.device)
+    all_ = {key(r):r for axis in axes for s in setups(axis) for amp in ('fp32', *([half.value] if half else [])) for r in [dict(s, amp=amp)]}
+    for r in rows.rows.values():
+        if r['by'] != by: r['repeats'] = []
+    for n in range(a.most):
+        yield None
+        for k,r in all_.items():
+            row = rows.get(k)
+            if len(row.get('repeats', [])) <= n and (n < a.repeats or agreed(row) > a.agree): yield r
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--device', default='cpu', choices=['cpu','cuda'])
-    p.add_argument('--rounds', type=int, default=9)
-    a = p.parse_args()
-    env,name,mode = environment(a.device),f'growth-{a.device}',default_amp_mode(a.device)
-    path,rows = results/f'{name}.json',[]
-    if path.exists(): rows = json.loads(path.read_text())['rows']
-    base = dict(depth=18, bs=8, size=96)
-    todo = [(axis,v,amp) for axis,vs in axes.items() for v in vs for amp in ([None, mode.value] if mode else [None])]
-    done = {(r['axis'], r[r['axis'].replace(' ','_')], r['amp']) for r in rows}
-    for axis,v,amp in progress_bar([o for o in todo if (o[0],o[1],o[2] or 'fp32') not in done]):
-        key = {'batch size':'bs', 'image size':'size', 'depth':'depth'}[axis]
-        small = dict(bs=2) if axis=='image size' else {}
-        rows.append(dict(axis=axis, **measure(**{**base, **small, key:v}, device=a.device, amp=amp, rounds=a.rounds)))
-        save(name, environment=env, rounds=a.rounds, rows=rows)
-    plot(rows, env, results/f'{name}.png')
+    rows,worker = Rows(a, key),Worker()
+    by = instrument(timing().interleave, timing().seconds, nets.step)
+    for r in while_time(todo(rows, a, by), a):
+        if r is None: worker.stop(); continue
+        row = rows.get(key(r)) or dict(r, repeats=[])
+        row['repeats'] = row['repeats']+[dict(worker(measure, {k:r[k] for k in axes}, r['amp'], a), run=rows.run)]
+        rows.add(dict(row, by=by, median=median(o['speedup'][1] for o in row['repeats'])))
+    worker.stop()
+    for r in rows: print(*key(r), [round(o['speedup'][1], 2) for o in r['repeats']])
 
 if __name__ == '__main__': main()

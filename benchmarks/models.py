@@ -13,7 +13,7 @@ python benchmarks/models.py --commit --parts summary                  # bytes an
 python benchmarks/models.py --commit --parts times --minutes 15       # times: nothing else may run
 python benchmarks/models.py --commit --survey train --minutes 20
 """
-from common import Rows, arguments, instrument, spread, until_quiet, quiet, while_time
+from common import Failed, Rows, Worker, arguments, instrument, quiet, spread, timing, until_quiet, while_time
 def more(p):
     p.add_argument('--survey', default='small', choices=['small','train'])
     p.add_argument('--parts', nargs='*', default=['summary','times'], choices=['summary','times'], help="what to measure (default: both; of 'train' the times)")
@@ -23,10 +23,7 @@ if __name__ == '__main__': a = arguments(__doc__, 'models', minutes=True, parser
 
 import warnings
 warnings.filterwarnings('ignore')
-from concurrent.futures import ProcessPoolExecutor, TimeoutError
-from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
-from multiprocessing import get_context
 import nets, torch
 from nets import build, cpu_list, gpu_list, loss_func, names, outcome, relative, step
 from models_table import table
@@ -72,24 +69,8 @@ def measure(name, source, part, a):
     x = batch(model, sizes, a.survey, a.device)
     return [*x.shape], summarise(model, x) if part == 'summary' else time(model, x, part, a)
 
-class Worker:
-    "A process that measures, one model after the other, and is replaced if a model kills it or takes too long"
-    def __init__(self): self.start()
-    def start(self): self.pool = ProcessPoolExecutor(1, get_context('spawn'))
-    def __call__(self, name, source, part, a):
-        try: return self.pool.submit(measure, name, source, part, a).result(timeout=a.limit)
-        except BrokenProcessPool: return self.failed('PyTorch crashed, and killed the process')
-        except TimeoutError: return self.failed(f'not done within {a.limit:.0f} seconds')
-        except Exception as e: return None,dict(trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
-
-    def failed(self, error):
-        for p in (self.pool._processes or {}).values(): p.kill()
-        self.start()
-        return None,dict(trains=False, error=error)
-
 def instruments():
     "Versions of what measures each part"
-    from common import timing
     timed = instrument(timing().interleave, timing().seconds, nets.step)
     return dict(summary=instrument('fastxtend_cl.summary'), fp32=timed, bf16=timed, fp16=timed)
 
@@ -112,9 +93,11 @@ def todo(rows, a, by):
 def main():
     a.name = f"models{'-train'*(a.survey == 'train')}-{a.device}"
     if not a.out: a.path = a.path.with_name(f'{a.name}.json')
-    rows,by,worker = Rows(a, lambda r: r['model']),instruments(),Worker()
+    rows,by,worker = Rows(a, lambda r: r['model']),instruments(),Worker(a.limit)
     for m,source,part in while_time([] if a.table else todo(rows, a, by), a):
-        shape,new = worker(m, source, part, a)
+        try: shape,new = worker(measure, m, source, part, a)
+        except Failed as e: shape,new = None,dict(trains=False, error=str(e))
+        except Exception as e: shape,new = None,dict(trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
         row = dict(dict(model=m, source=source, gpu_list=m in gpu_list, cpu_list=m in cpu_list), **rows.get(m))
         old,new = row.get(part),dict(new, by=by[part], run=rows.run)
         if old and old['by'] == new['by'] and 'speedup' in new and spread(old['speedup']) < spread(new['speedup']): new = dict(old, tries=old['tries']+new['tries'])
