@@ -177,8 +177,7 @@ class Rows:
 
 def timing():
     "The library's functions that time: the one place that says where they are"
-    try: from fastxtend_cl import timing
-    except ImportError: from fastxtend_cl import bench as timing  # TEMPORARY
+    from fastxtend_cl import timing
     return timing
 
 def spread(q): return q[2]/q[0] if q[0] > 0 else math.inf
@@ -190,11 +189,10 @@ def speedups(secs, base):
 
 def until_quiet(fns, base, rounds=9, budget=math.inf, tries=3, warmup=1, device='cpu'):
     "`speedups` of `fns`, timed in turns again until all quartiles are within `quiet`; the tightest of `tries` if none is. `budget`: seconds of one"
-    for f in fns.values():
-        for _ in range(warmup): f()
-    best = None
+    longest = max(timing().seconds(f, device) for _ in range(warmup) for f in fns.values())
+    best,warm = None,longest < .5  # Long steps bring their own data and kernels
     for i in range(tries):
-        secs = timing().interleave(fns, rounds, budget=budget, device=device)
+        secs = timing().interleave(fns, rounds, budget=budget, device=device, warm=warm)
         found = speedups(secs, base)
         wide = max(spread(o['speedup']) for o in found.values())
         if best is None or wide < best[0]: best = wide,found,len(secs[base])

@@ -19,7 +19,7 @@ def more(p):
     p.add_argument('--parts', nargs='*', default=['summary','times'], choices=['summary','times'], help="what to measure (default: both; of 'train' the times)")
     p.add_argument('--only', nargs='*', help='names of models')
     p.add_argument('--table', action='store_true', help='only write the table from what is there')
-if __name__ == '__main__': a = arguments(__doc__, 'models', minutes=True, parser=more, rounds=9, seconds=8., tries=3, limit=300.)
+if __name__ == '__main__': a = arguments(__doc__, 'models', minutes=True, parser=more, rounds=7, seconds=6., tries=3, limit=300.)
 
 import warnings
 warnings.filterwarnings('ignore')
@@ -62,11 +62,11 @@ def time(model, x, amp, a):
     r = until_quiet(dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp)), 'contiguous', a.rounds, a.seconds, a.tries, device=a.device)
     return dict(speedup=r['times']['channels_last']['speedup'], contiguous_s=r['times']['contiguous']['median_s'], rounds=r['rounds'], tries=r['tries'])
 
-def measure(name, source, part, a):
+def measure(name, source, part, shape, a):
     "The batch's shape, and one part of the row of a model: its summary, or its times in a precision. In a process of its own"
     model,sizes = build(name, source)
     model = model.to(a.device)
-    x = batch(model, sizes, a.survey, a.device)
+    x = torch.randn(shape, device=a.device) if shape else batch(model, sizes, a.survey, a.device)
     return [*x.shape], summarise(model, x) if part == 'summary' else time(model, x, part, a)
 
 def instruments():
@@ -95,7 +95,7 @@ def main():
     if not a.out: a.path = a.path.with_name(f'{a.name}.json')
     rows,by,worker = Rows(a, lambda r: r['model']),instruments(),Worker(a.limit)
     for m,source,part in while_time([] if a.table else todo(rows, a, by), a):
-        try: shape,new = worker(measure, m, source, part, a)
+        try: shape,new = worker(measure, m, source, part, rows.get(m).get('batch'), a)
         except Failed as e: shape,new = None,dict(trains=False, error=str(e))
         except Exception as e: shape,new = None,dict(trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
         row = dict(dict(model=m, source=source, gpu_list=m in gpu_list, cpu_list=m in cpu_list), **rows.get(m))

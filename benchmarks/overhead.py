@@ -1,28 +1,49 @@
-"""What the library itself costs: its callback for each batch, its import. Writes results/overhead.json.
+"""What the library itself costs: its callback for each batch, its import, the conversion of a model and its optimizer. Writes
+results/overhead.json.
 
-python benchmarks/overhead.py
+python benchmarks/overhead.py --commit
 """
-import subprocess, sys, warnings
+from common import arguments, child_env, save, timing
+if __name__ == '__main__': a = arguments(__doc__, 'overhead', device=False, imports=9, rounds=15)
+
+import warnings
 warnings.filterwarnings('ignore')
-from statistics import median
+import subprocess, sys
 from fastai.vision.all import *
 from torch.utils.benchmark import Timer
 from fastxtend_cl.all import *
 from fastxtend_cl.test_utils import synth_dls
-from common import environment, save
 
-def callback_cost(x):
+def callback_us(x):
     "Microseconds of `before_batch` on a batch that is channels last already: all of the callback but the copy"
     learn = Learner(synth_dls(3,32,32), nn.Conv2d(3,8,3), loss_func=nn.CrossEntropyLoss()).to_channelslast(use_amp=False)
     learn.xb,learn.yb = (to_channelslast(x),),(torch.zeros(8).long(),)
     return Timer('cb("before_batch")', globals=dict(cb=learn.channels_last)).blocked_autorange(min_run_time=2).median*1e6
 
-def import_cost():
+def import_s():
     "Seconds that `import fastxtend_cl.all` takes after `fastai.vision.all`, in a new process"
     code = 'import time, fastai.vision.all\nt = time.perf_counter()\nimport fastxtend_cl.all\nprint(time.perf_counter()-t)'
-    return float(subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True).stdout)
+    out = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, encoding='utf-8', check=True, env=child_env()).stdout
+    return float(out.split()[-1])
 
-x = torch.randn(8,3,32,32)
-res = dict(callback_us=dict(tensor=callback_cost(x), TensorImage=callback_cost(TensorImage(x))), import_s=sorted(import_cost() for _ in range(5)))
-res['import_s_median'] = median(res['import_s'])
-print(save('overhead', environment=environment(), **res).read_text())
+def conversion_s():
+    "Seconds that it takes to convert a resnet50 and its optimizer with state, and back"
+    from torchvision.models import resnet50
+    model = resnet50()
+    opt = torch.optim.AdamW(model.parameters())
+    for p in model.parameters(): p.grad = torch.zeros_like(p)
+    opt.step()
+    there,back = [],[]
+    for _ in range(a.rounds):
+        there.append(timing().seconds(lambda: apply_channels_last(model, opt)))
+        back.append(timing().seconds(lambda: apply_contiguous(model, opt)))
+    return dict(to_channels_last=timing().quartiles(there), to_contiguous=timing().quartiles(back))
+
+def main():
+    x,quartiles = torch.randn(8,3,32,32),timing().quartiles
+    imports = [import_s() for _ in range(a.imports)]
+    res = dict(callback_us=dict(tensor=callback_us(x), TensorImage=callback_us(TensorImage(x))), import_s=sorted(imports), import_s_median=quartiles(imports)[1], conversion_s=conversion_s())
+    save(a, **res)
+    print(res)
+
+if __name__ == '__main__': main()

@@ -1,20 +1,21 @@
 """One training step and one inference step of the same Learner: contiguous, with fastai's own ChannelsLast (which is also all
 that Composer's apply_channels_last does), with this library, and, as the limit, a plain PyTorch loop in channels last with the
-same optimizer. Writes results/peers-{device}.json, .md and .png.
+same optimizer. Writes results/peers-{device}.json and .md, and goes on where the same run was interrupted.
 
-python benchmarks/peers.py [--device cuda] [--only unet resnet50] [--rounds 15]
+python benchmarks/peers.py --commit --rounds 31
 """
-import argparse, json, warnings
+from common import arguments, begun, save, speedups, timing, while_time
+def more(p): p.add_argument('--only', nargs='*', help='names of networks')
+if __name__ == '__main__': a = arguments(__doc__, 'peers', minutes=True, parser=more, rounds=31)
+
+import warnings
 warnings.filterwarnings('ignore')
 from copy import deepcopy
-import matplotlib
-matplotlib.use('agg')
 from fastai.vision.all import *
 from fastai.callback.channelslast import ChannelsLast
 from torchvision import models as tv
 from fastxtend_cl.all import *
 from fastxtend_cl.test_utils import synth_dls
-from common import environment, interleave, results, save, speedups
 
 class ImageToImage(nn.Module):
     "Super-resolution as in EDSR: residual blocks at full size, the image itself added at the end"
@@ -88,7 +89,8 @@ def measure(name, device, amp, train, rounds):
         try: fns[v] = learner_step(l, batch, train)
         except RuntimeError as e: error = str(e)  # fastai's callback raises on parameters of rank 5
     fns[variants[3]] = plain_step(deepcopy(model), loss(), batch, device, amp, train)
-    secs = interleave(fns, rounds, warmup=2, device=device)
+    for f in fns.values(): f(), f()
+    secs = timing().interleave(fns, rounds, device=device)
     return dict(model=name, amp=amp or 'fp32', step='train' if train else 'infer', batch=[bs,*shape],
         vs_contiguous=speedups(secs, variants[0]), fastai_error=error,
         vs_fastai=speedups(secs, variants[1])[variants[2]]['speedup'] if variants[1] in secs else None,
@@ -103,40 +105,15 @@ def table(rows):
     cells = lambda o: '| ' + ' | '.join(map(str, o)) + ' |'
     return '\n'.join([cells(df.columns), cells(['---']*len(df.columns)), *map(cells, df.values)])
 
-def plot(rows, title, path):
-    fig,axs = plt.subplots(2, 2, figsize=(13,8), sharex=True, sharey=True)
-    for ax,(amp,step) in zip(axs.flat, [(a,s) for a in dict.fromkeys(r['amp'] for r in rows) for s in ('train','infer')]):
-        sel = [r for r in rows if (r['amp'],r['step'])==(amp,step)]
-        for i,(v,c) in enumerate(zip(variants[1:], ('#9aa5b1','#d1495b','#30638e'))):
-            q = np.array([r['vs_contiguous'].get(v, dict(speedup=[np.nan]*3))['speedup'] for r in sel])
-            ax.barh(np.arange(len(sel))+(1-i)*.27, q[:,1], .25, xerr=[q[:,1]-q[:,0], q[:,2]-q[:,1]], color=c, label=v, error_kw=dict(lw=.8))
-        ax.axvline(1, color='k', lw=.8)
-        ax.set_yticks(range(len(sel)), [r['model'] for r in sel])
-        ax.set_title(f'{step}, {amp}')
-    for ax in axs[1]: ax.set_xlabel('times faster than contiguous (median, quartiles)')
-    axs[0,0].invert_yaxis()
-    fig.legend(*axs[0,0].get_legend_handles_labels(), loc='lower center', ncol=3, frameon=False)
-    fig.suptitle(title)
-    fig.tight_layout(rect=(0,.04,1,1))
-    fig.savefig(path, dpi=110)
-
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--device', default='cpu', choices=['cpu','cuda'])
-    p.add_argument('--only', nargs='*', default=list(work), choices=list(work))
-    p.add_argument('--rounds', type=int, default=15)
-    a = p.parse_args()
-    env,name = environment(a.device),f'peers-{a.device}'
-    old = json.loads((results/f'{name}.json').read_text())['rows'] if (results/f'{name}.json').exists() else []
-    rows = [r for r in old if r['model'] not in a.only]
-    mode = default_amp_mode(a.device)
-    todo = [(m,amp,t) for m in a.only for amp in ([None, mode.value] if mode else [None]) for t in (True,False)]
-    for m,amp,train in progress_bar(todo):
-        rows.append(measure(m, a.device, amp, train, a.rounds))
+    mode,rows = default_amp_mode(a.device),begun(a)
+    done = {(r['model'], r['amp'], r['step'] == 'train') for r in rows}
+    todo = [(m,amp,t) for m in a.only or work for amp in ('fp32', *([mode.value] if mode else [])) for t in (True,False)]
+    for m,amp,train in while_time([o for o in todo if o not in done], a):
+        rows.append(measure(m, a.device, None if amp == 'fp32' else amp, train, a.rounds))
         rows.sort(key=lambda r: list(work).index(r['model']))
-        save(name, environment=env, rounds=a.rounds, rows=rows)
-    (results/f'{name}.md').write_text(table(rows)+'\n')
-    plot(rows, f"One step on {env['device']}, {env['threads']} threads, torch {env['torch']}", results/f'{name}.png')
+        save(a, rounds=a.rounds, rows=rows)
+    a.path.with_suffix('.md').write_text(table(rows)+'\n', encoding='utf-8')
     print(table(rows))
 
 if __name__ == '__main__': main()
