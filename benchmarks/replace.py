@@ -4,7 +4,7 @@ Writes results/replace-{device}.json, and goes on where the same run was interru
 
 python benchmarks/replace.py --commit
 """
-from common import arguments, begun, save, until_quiet, while_time
+from common import arguments, begun, save, timing, until_quiet, while_time
 if __name__ == '__main__': a = arguments(__doc__, 'replace', minutes=True, rounds=15, seconds=25., tries=3)
 
 import warnings
@@ -71,6 +71,11 @@ def network(make, device):
         if isinstance(m, SelfAttention): nn.init.constant_(m.gamma, .5)
     return model
 
+def conversion_rate(device, mb=4, n=21):
+    "Bytes a second that are converted to channels last"
+    x = torch.randn(4, 256, 32, 32*mb//4, device=device)
+    return x.nbytes/timing().quartiles([timing().seconds(lambda: to_channelslast(x), device) for _ in range(n)])[1]
+
 def with_class(model, old, new):
     "`model` with all layers of class `old` turned into `new`; there must be one"
     found = [m for m in model.modules() if type(m) is old]
@@ -87,11 +92,12 @@ def measure(name, amp, a):
     assert all(not isinstance(m, SelfAttention) or m.gamma.item() for n in nets.values() for m in n.modules())
     inputs = {k:x if k=='contiguous' else to_channelslast(x) for k in nets}
     found = {k:outcome(nets[k], inputs[k], loss) for k in nets}
-    lost = {k:channelslast_summary(nets[k], inputs[k], loss_func=loss).bytes for k in nets if k != 'contiguous'}
+    lost = {k:channelslast_summary(nets[k], inputs[k], loss_func=loss, amp=None if amp == 'fp32' else amp).bytes for k in nets if k != 'contiguous'}
     timed = until_quiet({k:step(nets[k], inputs[k], amp, loss) for k in nets}, 'channels last', a.rounds, a.seconds, a.tries, device=a.device)
-    (out,_,grad),r = found['contiguous'],timed['times']
+    (out,_,grad),r,rate = found['contiguous'],timed['times'],conversion_rate(a.device)
     return [dict(layer=layer.__name__, net=name, variant=k, replaced=replaced.get(k, 0), amp=amp, bytes=lost.get(k), median_ms=r[k]['median_s']*1000,
-        speedup_over_channels_last=r[k]['speedup'], rounds=timed['rounds'], output_difference=relative(found[k][0], out), gradient_difference=relative(found[k][2], grad)) for k in nets]
+        conversion_share=lost.get(k) and lost[k]/rate/r[k]['median_s'], speedup_over_channels_last=r[k]['speedup'], rounds=timed['rounds'],
+        output_difference=relative(found[k][0], out), gradient_difference=relative(found[k][2], grad)) for k in nets]
 
 def main():
     mode,rows = default_amp_mode(a.device),begun(a)
