@@ -29,7 +29,8 @@ def main():
     theirs,ours,rows = stages(fa_collate, images),stages(channelslast_collate, images),[]
     for what in ours:
         r = speedups(timing().interleave(dict(theirs=theirs[what], ours=ours[what]), a.rounds), 'theirs')
-        rows.append({'what':what, 'fa_collate, ms':round(r['theirs']['median_s']*1000, 2), 'channelslast_collate, ms':round(r['ours']['median_s']*1000, 2),
+        rows.append({'what':what, 'fa_collate, ms':round(r['theirs']['median_s']*1000, 2),
+            'channelslast_collate, ms':round(r['ours']['median_s']*1000, 2),
             **{f'times faster, {k}':round(v, 2) for k,v in zip(('lower quartile','median','upper quartile'), r['ours']['speedup'])}})
     save(a, rows=rows)
     print(pd.DataFrame(rows).to_string())

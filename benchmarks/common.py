@@ -77,17 +77,19 @@ def environment(device='cpu'):
     import torch
     gpu = torch.device(device).type == 'cuda'
     caps = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
-    return dict(device=torch.cuda.get_device_name() if gpu else _cpu(), cores=os.cpu_count(), threads=torch.get_num_threads(), system=platform.system(),
+    name = torch.cuda.get_device_name() if gpu else _cpu()
+    return dict(device=name, cores=os.cpu_count(), threads=torch.get_num_threads(), system=platform.system(),
         cpu_features=[k for k in ('avx2','avx512_f','avx512_bf16','avx512_fp16','amx_bf16') if caps.get(k)],
         cuda=torch.version.cuda if gpu else None, cudnn=torch.backends.cudnn.version() if gpu else None, python=platform.python_version(),
         **{o:_version(o) for o in ('torch','torchvision','fastai','fastcore','timm','fastxtend_cl')})
 
 def machine(env):
     "One line of an environment"
-    return ', '.join([env['device'], f"{env['threads']} thread{'s'*(env['threads'] > 1)}", *env['cpu_features'], *(f'{k} {env[k]}' for k in ('torch','torchvision','timm') if env.get(k))])
+    versions = [f'{k} {env[k]}' for k in ('torch','torchvision','timm') if env.get(k)]
+    return ', '.join([env['device'], f"{env['threads']} thread{'s'*(env['threads'] > 1)}", *env['cpu_features'], *versions])
 
 def memory_mb(peak=False):
-    "Megabytes of this process in memory, or the most that it ever had; `None` where the system does not say (Windows, and without `peak` macOS)"
+    "Megabytes of this process in memory, or the most it ever had; `None` where nothing says so (Windows, and without `peak` macOS)"
     if peak:
         try: import resource
         except ImportError: return None
@@ -105,7 +107,8 @@ def _plain(tree):
     "The syntax tree as text, without docstrings and positions: comments and layout do not count"
     for n in ast.walk(tree):
         body = getattr(n, 'body', None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0], 'value', None), ast.Constant): body[0].value.value = None
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant): first.value.value = None
     return ast.dump(tree)
 
 def _needs(module, seen):
@@ -148,7 +151,7 @@ def begun(a):
     return old.get('rows', []) if all(old.get(k) == v for k,v in _about(a).items()) else []
 
 class Rows:
-    "Rows of many runs, saved one by one: a file holds the `runs` (environment and arguments) and the rows, each part of which names its run"
+    "Rows of many runs, saved one by one: a file holds the `runs` (environment, arguments) and the rows, each part of which names its run"
     def __init__(self, a, key):
         self.path,self.key,self.about,old = a.path,key,lambda: _about(a),_read(a.path)
         self.runs,self.rows = old.get('runs', []),{key(r):r for r in old.get('rows', [])}
@@ -188,7 +191,7 @@ def speedups(secs, base):
     return {k:dict(speedup=quartiles([b/o for b,o in zip(secs[base], v)]), median_s=quartiles(v)[1]) for k,v in secs.items()}
 
 def until_quiet(fns, base, rounds=9, budget=math.inf, tries=3, warmup=1, device='cpu'):
-    "`speedups` of `fns`, timed in turns again until all quartiles are within `quiet`; the tightest of `tries` if none is. `budget`: seconds of one"
+    "`speedups` of `fns`, timed in turns until all quartiles are within `quiet`; the tightest of `tries` of `budget` seconds if none is"
     longest = max(timing().seconds(f, device) for _ in range(warmup) for f in fns.values())
     best,warm = None,longest < .5  # Long steps bring their own data and kernels
     for i in range(tries):

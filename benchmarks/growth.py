@@ -31,9 +31,11 @@ def measure(setup, amp, a):
     "Times of one setup. In a process of its own"
     from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
     torch.manual_seed(0)
-    model,x = resnet(setup['depth']).to(a.device),torch.rand(setup['batch_size'], 3, setup['image_size'], setup['image_size'], device=a.device)
+    model,size = resnet(setup['depth']).to(a.device),setup['image_size']
+    x = torch.rand(setup['batch_size'], 3, size, size, device=a.device)
     last,xl = apply_channels_last(deepcopy(model)),to_channelslast(x)
-    r = until_quiet(dict(contiguous=nets.step(model, x, amp), channels_last=nets.step(last, xl, amp)), 'contiguous', a.rounds, a.seconds, 2, device=a.device)
+    fns = dict(contiguous=nets.step(model, x, amp), channels_last=nets.step(last, xl, amp))
+    r = until_quiet(fns, 'contiguous', a.rounds, a.seconds, tries=2, device=a.device)
     return dict(speedup=r['times']['channels_last']['speedup'], contiguous_s=r['times']['contiguous']['median_s'], rounds=r['rounds'])
 
 def key(r): return r['depth'], r['batch_size'], r['image_size'], r['amp']
@@ -48,7 +50,8 @@ def todo(rows, a, by):
     "Pass by pass, so that repeats of one setup are some time apart; `None` where a new process is to start"
     from fastxtend_cl.callback.amp import default_amp_mode
     half = default_amp_mode(a.device)
-    all_ = {key(r):r for axis in axes for s in setups(axis) for amp in ('fp32', *([half.value] if half else [])) for r in [dict(s, amp=amp)]}
+    amps = ['fp32', *([half.value] if half else [])]
+    all_ = {key(r):r for r in (dict(s, amp=amp) for axis in axes for s in setups(axis) for amp in amps)}
     for r in rows.rows.values():
         if r['by'] != by: r['repeats'] = []
     for n in range(a.most):

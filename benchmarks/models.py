@@ -5,9 +5,9 @@ timm_models.txt, with random weights. Two surveys:
   small   batches of 4 images, of 96 pixels where the model takes them: all models
   train   batches of 16 images of 128 pixels, as people train: times only, of the models in train_models.txt
 
-Rows are saved one by one in models-{device}.json and models-train-{device}.json, and the next start goes on: with what is missing, then with what was disturbed
-(quartiles of a speed-up further apart than 1.15x), worst first, then with what was measured by an older version of the summary
-or of the timing. At the end a CSV, and a page whose columns sort.
+Rows are saved one by one in models-{device}.json and models-train-{device}.json, and the next start goes on: with what is missing, then
+with what was disturbed (quartiles of a speed-up further apart than 1.15x), worst first, then with what was measured by an older
+version of the summary or of the timing. At the end a CSV, and a page whose columns sort.
 
 python benchmarks/models.py --commit --parts summary                  # bytes and results: may run on a busy machine
 python benchmarks/models.py --commit --parts times --minutes 15       # times: nothing else may run
@@ -16,7 +16,8 @@ python benchmarks/models.py --commit --survey train --minutes 20
 from common import Failed, Rows, Worker, arguments, instrument, quiet, spread, timing, until_quiet, while_time
 def more(p):
     p.add_argument('--survey', default='small', choices=['small','train'])
-    p.add_argument('--parts', nargs='*', default=['summary','times'], choices=['summary','times'], help="what to measure (default: both; of 'train' the times)")
+    p.add_argument('--parts', nargs='*', default=['summary','times'], choices=['summary','times'],
+        help="what to measure (default: both; of 'train' the times)")
     p.add_argument('--only', nargs='*', help='names of models')
     p.add_argument('--table', action='store_true', help='only write the table from what is there')
 if __name__ == '__main__': a = arguments(__doc__, 'models', minutes=True, parser=more, rounds=7, seconds=6., tries=3, limit=300.)
@@ -48,10 +49,10 @@ def summarise(model, x):
     from fastxtend_cl.summary import channelslast_summary
     (model,x),(last,xl) = both(model, x)
     s = channelslast_summary(last, xl, loss_func=loss_func)
-    types = {k:type(m).__name__ for k,m in last.named_modules()}
-    inside = sorted((r for r in s.rows if r.module in types), key=lambda r: -r.bytes)
-    res = dict(trains=s.error is None, error=s.error and f'{s.error.module}: {s.error.message}', ok=s.ok, bytes=s.bytes, share=s.bytes/max(1, s.activation_bytes),
-        worst=[dict(kind=r.kind, op=r.op, module=r.module, type=types[r.module], stage=r.stage, bytes=r.bytes) for r in inside[:3]], advice=s.advice, verdict=s.verdict)
+    worst = [dict(kind=r.kind, op=r.op, module=r.module, type=s.types.get(r.module, ''), stage=r.phase, bytes=r.bytes) for r in s.inside[:3]]
+    error = s.error and f'{s.error.module}: {s.error.message}'
+    res = dict(trains=s.error is None, error=error, ok=s.ok, bytes=s.bytes, share=s.bytes/max(1, s.activation_bytes), worst=worst,
+        advice=s.advice, verdict=s.verdict)
     if s.error: return res
     (a,la,ga),(b,lb,gb) = outcome(model, x),outcome(last, xl)
     return dict(res, pred_diff=relative(b, a), loss_diff=abs(lb-la), grad_diff=relative(gb, ga))
@@ -59,8 +60,10 @@ def summarise(model, x):
 def time(model, x, amp, a):
     "How many times faster than contiguous a step is in channels last, in precision `amp`"
     (model,x),(last,xl) = both(model, x)
-    r = until_quiet(dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp)), 'contiguous', a.rounds, a.seconds, a.tries, device=a.device)
-    return dict(speedup=r['times']['channels_last']['speedup'], contiguous_s=r['times']['contiguous']['median_s'], rounds=r['rounds'], tries=r['tries'])
+    fns = dict(contiguous=step(model, x, amp), channels_last=step(last, xl, amp))
+    r = until_quiet(fns, 'contiguous', a.rounds, a.seconds, a.tries, device=a.device)
+    t = r['times']
+    return dict(speedup=t['channels_last']['speedup'], contiguous_s=t['contiguous']['median_s'], rounds=r['rounds'], tries=r['tries'])
 
 def measure(name, source, part, shape, a):
     "The batch's shape, and one part of the row of a model: its summary, or its times in a precision. In a process of its own"
@@ -78,7 +81,8 @@ def todo(rows, a, by):
     "Parts to measure: what is missing; what was disturbed, worst first; what an older version measured"
     from fastxtend_cl.callback.amp import default_amp_mode
     half = default_amp_mode(a.device)
-    models = [(m,nets.source_of(m)) for m in dict.fromkeys(names('train_models.txt') if a.survey == 'train' else sorted({*gpu_list, *cpu_list}) + names('timm_models.txt'))]
+    chosen = names('train_models.txt') if a.survey == 'train' else sorted({*gpu_list, *cpu_list}) + names('timm_models.txt')
+    models = [(m,nets.source_of(m)) for m in dict.fromkeys(chosen)]
     parts = ['summary']*('summary' in a.parts and a.survey == 'small') + ['fp32', *([half.value] if half else [])]*('times' in a.parts)
     all_ = [(m,s,p) for m,s in models for p in parts if not a.only or m in a.only]
     def trains(m): return rows.get(m).get('summary', {}).get('trains', True)
@@ -100,7 +104,8 @@ def main():
         except Exception as e: shape,new = None,dict(trains=False, error=f'{type(e).__name__}: {str(e)[:200]}')
         row = dict(dict(model=m, source=source, gpu_list=m in gpu_list, cpu_list=m in cpu_list), **rows.get(m))
         old,new = row.get(part),dict(new, by=by[part], run=rows.run)
-        if old and old['by'] == new['by'] and 'speedup' in new and spread(old['speedup']) < spread(new['speedup']): new = dict(old, tries=old['tries']+new['tries'])
+        if old and old['by'] == new['by'] and 'speedup' in new and spread(old['speedup']) < spread(new['speedup']):
+            new = dict(old, tries=old['tries']+new['tries'])
         if part != 'summary' and 'error' in new: row['errors'] = dict(row.get('errors', {}), **{part:new['error']})
         else: row[part] = new
         if shape: row['batch'] = shape

@@ -3,12 +3,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-gpu_list = """alexnet mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 resnet101 resnet152 resnet18 resnet34 resnet50 resnext50_32x4d
-shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn vgg16
-vgg16_bn vgg19 vgg19_bn wide_resnet101_2 wide_resnet50_2""".split()
-cpu_list = """alexnet densenet121 densenet161 densenet169 googlenet inception_v3 mnasnet0_5 mnasnet1_0 resnet101 resnet152 resnet18 resnet34
-resnet50 resnext101_32x8d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn
-vgg16 vgg16_bn vgg19 vgg19_bn wide_resnet101_2 wide_resnet50_2""".split()
+gpu_list = """
+alexnet mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 resnet101 resnet152 resnet18 resnet34 resnet50 resnext50_32x4d
+shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13
+vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn wide_resnet101_2 wide_resnet50_2""".split()
+cpu_list = """
+alexnet densenet121 densenet161 densenet169 googlenet inception_v3 mnasnet0_5 mnasnet1_0 resnet101 resnet152 resnet18 resnet34
+resnet50 resnext101_32x8d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13
+vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn wide_resnet101_2 wide_resnet50_2""".split()
 
 def names(file): return [o for o in (Path(__file__).parent/file).read_text(encoding='utf-8').split()]
 

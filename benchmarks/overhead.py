@@ -23,8 +23,8 @@ def callback_us(x):
 def import_s():
     "Seconds that `import fastxtend_cl.all` takes after `fastai.vision.all`, in a new process"
     code = 'import time, fastai.vision.all\nt = time.perf_counter()\nimport fastxtend_cl.all\nprint(time.perf_counter()-t)'
-    out = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, encoding='utf-8', check=True, env=child_env()).stdout
-    return float(out.split()[-1])
+    cmd = [sys.executable, '-W', 'ignore', '-c', code]
+    return float(subprocess.run(cmd, stdout=subprocess.PIPE, encoding='utf-8', check=True, env=child_env()).stdout.split()[-1])
 
 def conversion_s():
     "Seconds that it takes to convert a resnet50 and its optimizer with state, and back"
@@ -42,7 +42,8 @@ def conversion_s():
 def main():
     x,quartiles = torch.randn(8,3,32,32),timing().quartiles
     imports = [import_s() for _ in range(a.imports)]
-    res = dict(callback_us=dict(tensor=callback_us(x), TensorImage=callback_us(TensorImage(x))), import_s=sorted(imports), import_s_median=quartiles(imports)[1], conversion_s=conversion_s())
+    res = dict(callback_us=dict(tensor=callback_us(x), TensorImage=callback_us(TensorImage(x))), import_s=sorted(imports),
+        import_s_median=quartiles(imports)[1], conversion_s=conversion_s())
     save(a, **res)
     print(res)
 

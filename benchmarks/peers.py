@@ -22,7 +22,8 @@ class ImageToImage(nn.Module):
     def __init__(self, n=32, depth=6):
         super().__init__()
         self.head,self.tail = nn.Conv2d(3, n, 3, padding=1),nn.Conv2d(n, 3, 3, padding=1)
-        self.body = nn.ModuleList(nn.Sequential(nn.Conv2d(n, n, 3, padding=1), nn.ReLU(), nn.Conv2d(n, n, 3, padding=1)) for _ in range(depth))
+        def block(): return nn.Sequential(nn.Conv2d(n, n, 3, padding=1), nn.ReLU(), nn.Conv2d(n, n, 3, padding=1))
+        self.body = nn.ModuleList(block() for _ in range(depth))
     def forward(self, x):
         y = self.head(x)
         for block in self.body: y = y + block(y)
@@ -99,7 +100,8 @@ def measure(name, device, amp, train, rounds):
 def ratio(q): return '{1:.2f}x ({0:.2f} to {2:.2f})'.format(*q) if q else ''
 
 def table(rows):
-    df = pd.DataFrame([{'model':r['model'], 'precision':r['amp'], 'step':r['step'], 'contiguous, ms':round(r['vs_contiguous']['contiguous']['median_s']*1000, 1),
+    df = pd.DataFrame([{'model':r['model'], 'precision':r['amp'], 'step':r['step'],
+        'contiguous, ms':round(r['vs_contiguous']['contiguous']['median_s']*1000, 1),
         **{v:f"{r['vs_contiguous'][v]['speedup'][1]:.2f}x" if v in r['vs_contiguous'] else 'raises' for v in variants[1:]},
         "against fastai's":ratio(r['vs_fastai']), 'against plain PyTorch':ratio(r['vs_plain'])} for r in rows])
     cells = lambda o: '| ' + ' | '.join(map(str, o)) + ' |'

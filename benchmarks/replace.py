@@ -43,7 +43,8 @@ class ConvertedAttention(SelfAttention):
 
 def style():
     "The image transformation network of Johnson et al., https://arxiv.org/abs/1603.08155, with instance norm"
-    def conv(ni, nf, ks, stride=1): return nn.Sequential(nn.Conv2d(ni, nf, ks, stride, ks//2), nn.InstanceNorm2d(nf, affine=True), nn.ReLU())
+    def conv(ni, nf, ks, stride=1):
+        return nn.Sequential(nn.Conv2d(ni, nf, ks, stride, ks//2), nn.InstanceNorm2d(nf, affine=True), nn.ReLU())
     class Res(nn.Module):
         def __init__(self, nf):
             super().__init__()
@@ -92,11 +93,14 @@ def measure(name, amp, a):
     assert all(not isinstance(m, SelfAttention) or m.gamma.item() for n in nets.values() for m in n.modules())
     inputs = {k:x if k=='contiguous' else to_channelslast(x) for k in nets}
     found = {k:outcome(nets[k], inputs[k], loss) for k in nets}
-    lost = {k:channelslast_summary(nets[k], inputs[k], loss_func=loss, amp=None if amp == 'fp32' else amp).bytes for k in nets if k != 'contiguous'}
-    timed = until_quiet({k:step(nets[k], inputs[k], amp, loss) for k in nets}, 'channels last', a.rounds, a.seconds, a.tries, device=a.device)
+    half = None if amp == 'fp32' else amp
+    lost = {k:channelslast_summary(nets[k], inputs[k], loss_func=loss, amp=half).bytes for k in nets if k != 'contiguous'}
+    fns = {k:step(nets[k], inputs[k], amp, loss) for k in nets}
+    timed = until_quiet(fns, 'channels last', a.rounds, a.seconds, a.tries, device=a.device)
     (out,_,grad),r,rate = found['contiguous'],timed['times'],conversion_rate(a.device)
-    return [dict(layer=layer.__name__, net=name, variant=k, replaced=replaced.get(k, 0), amp=amp, bytes=lost.get(k), median_ms=r[k]['median_s']*1000,
-        conversion_share=lost.get(k) and lost[k]/rate/r[k]['median_s'], speedup_over_channels_last=r[k]['speedup'], rounds=timed['rounds'],
+    return [dict(layer=layer.__name__, net=name, variant=k, replaced=replaced.get(k, 0), amp=amp, bytes=lost.get(k),
+        median_ms=r[k]['median_s']*1000, conversion_share=lost.get(k) and lost[k]/rate/r[k]['median_s'],
+        speedup_over_channels_last=r[k]['speedup'], rounds=timed['rounds'],
         output_difference=relative(found[k][0], out), gradient_difference=relative(found[k][2], grad)) for k in nets]
 
 def main():

@@ -26,7 +26,8 @@ def train(dtype, switch, move=0.):
     "Losses of `--segments` x 100 steps, the resident memory after each segment, and the formats of the input in each"
     with tempfile.TemporaryDirectory() as tmp, less_random():
         dls = digits_dls(n=500, size=16, bs=20, drop_last=True)
-        model = nn.Sequential(ConvLayer(3, 16), ResBlock(1, 16, 32, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(32, 10)).to(dtype)
+        layers = ConvLayer(3, 16), ResBlock(1, 16, 32, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(32, 10)
+        model = nn.Sequential(*layers).to(dtype)
         with torch.no_grad():
             for p in model.parameters(): p.mul_(1+move)
         learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), lr=1e-3, path=Path(tmp), cbs=(cb := Losses(dtype)))
@@ -50,12 +51,13 @@ def far(a, b):
 
 def main():
     double,double_switched = train(torch.float64, False),train(torch.float64, True)
-    single,switched,moved = train(torch.float32, False),train(torch.float32, True),train(torch.float32, False, torch.finfo(torch.float32).eps)
+    single,switched = train(torch.float32, False),train(torch.float32, True)
+    moved = train(torch.float32, False, torch.finfo(torch.float32).eps)
     losses,memory,formats = switched
     growth = max(memory[5:])/memory[4]-1 if a.segments > 5 and memory[0] else None
     res = dict(steps=len(losses), formats=formats, float64_largest_difference=(double[0]-double_switched[0]).abs().max().item(),
-        fp32_difference=far(single[0], losses), fp32_noise=far(single[0], moved[0]), first_loss=losses[0].item(), last_losses=losses[-10:].mean().item(),
-        memory_mb=memory, memory_growth=growth)
+        fp32_difference=far(single[0], losses), fp32_noise=far(single[0], moved[0]),
+        first_loss=losses[0].item(), last_losses=losses[-10:].mean().item(), memory_mb=memory, memory_growth=growth)
     save(a, **res)
     print(res)
     assert res['float64_largest_difference'] < 1e-6 and (growth or 0) < .02 and res['fp32_difference'] < 3*res['fp32_noise']

@@ -4,13 +4,13 @@ upstream/NAME.md, a report that can be pasted into an issue as it is. A program 
 
 python benchmarks/upstream.py --commit --python venv26/bin/python
 """
-from common import arguments, child_env, here, results
+from common import arguments, child_env, here
 def more(p):
     p.add_argument('--python', nargs='*', default=[], help='further interpreters, with other versions of PyTorch')
     p.add_argument('--only', nargs='*', help='names of faults')
 if __name__ == '__main__': a = arguments(__doc__, 'upstream', device=False, parser=more)
 
-import ast, json, platform, subprocess, sys
+import ast, json, subprocess, sys
 
 # Arguments to run a program with, where it takes any
 sweeps = {'strided_1x1_conv': [[str(n), layout] for layout in ('contiguous','channels_last') for n in (1,3,8,15,16,32)]}
@@ -27,8 +27,8 @@ def run(python, *args):
 
 def shown(out):
     "The output without PyTorch's own warnings, which the reports quote"
-    lines = [l for l in out.splitlines() if 'Warning: ' not in l and 'run_backward' not in l and not l.startswith(('grad.sizes', 'bucket_view'))]
-    return '\n'.join(lines)
+    def noise(l): return 'Warning: ' in l or 'run_backward' in l or l.startswith(('grad.sizes', 'bucket_view'))
+    return '\n'.join(l for l in out.splitlines() if not noise(l))
 
 def meaning(status): return 'as it should be' if status == 0 else 'the process dies' if status < 0 else 'the fault is there'
 
@@ -38,17 +38,23 @@ def report(path, rows):
     doc = ast.get_docstring(ast.parse(source))
     title,text = doc.split('\n', 1)
     code = source[source.index('"""', 3)+3:].strip()
-    text = '\n\n'.join(f'**{k}** {v}' if k in ('Expected:','Workaround:','Known:') else o for o in text.strip().split('\n\n') for k,_,v in [o.replace('\n', ' ').partition(' ')])
+    def paragraph(o):
+        first,_,rest = o.replace('\n', ' ').partition(' ')
+        return f'**{first}** {rest}' if first in ('Expected:','Workaround:','Known:') else f'{first} {rest}'
+    text = '\n\n'.join(map(paragraph, text.strip().split('\n\n')))
     seen = []
     for torch in dict.fromkeys(r['torch'] for r in rows):
         these = [r for r in rows if r['torch'] == torch]
-        out = '\n'.join(f"{r['output']}".strip()+('' if r['status'] in (0,1) else f"\n(the process dies with status {r['status']})") for r in these)
+        def end(r): return '' if r['status'] in (0,1) else f"\n(the process dies with status {r['status']})"
+        out = '\n'.join(r['output'].strip()+end(r) for r in these)
         env = these[0]
-        seen.append(f"PyTorch {torch}, Python {env['python']}, {env['system']} {env['machine']}, {', '.join(env['cpu_features'])}:\n\n```\n{out}\n```")
+        where = f"PyTorch {torch}, Python {env['python']}, {env['system']} {env['machine']}, {', '.join(env['cpu_features'])}"
+        seen.append(f'{where}:\n\n```\n{out}\n```')
     return f'# {title}\n\n{text}\n\n## Program\n\n```python\n{code}\n```\n\n## What it prints\n\n' + '\n\n'.join(seen) + '\n'
 
 def main():
-    rows = [r for r in json.loads(a.path.read_text(encoding='utf-8'))['rows'] if a.only and r['fault'] not in a.only] if a.path.exists() else []
+    old = json.loads(a.path.read_text(encoding='utf-8'))['rows'] if a.path.exists() and a.only else []
+    rows = [r for r in old if r['fault'] not in a.only]
     for path in sorted((here/'upstream').glob('*.py')):
         if a.only and path.stem not in a.only: continue
         for python in [sys.executable, *a.python]:

@@ -1,12 +1,12 @@
 """DistributedDataParallel: wrong gradients, in silence, if the model is converted to channels last after it was wrapped
 
-`model.to(memory_format=torch.channels_last)` swaps the data of the parameters in place. A model may be converted after `DistributedDataParallel`
-has made its buckets, for instance by a callback that runs when training starts. The reducer then warns once that "Grad strides do not match
-bucket view strides ... This is not an error, but may impair performance". But the gradients of the first step are wrong, not slow. Those
-of later steps are right: the buckets are made anew after the first.
+`model.to(memory_format=torch.channels_last)` swaps the data of the parameters in place. A model may be converted after
+`DistributedDataParallel` has made its buckets, for instance by a callback that runs when training starts. The reducer then warns once
+that "Grad strides do not match bucket view strides ... This is not an error, but may impair performance". But the gradients of the
+first step are wrong, not slow. Those of later steps are right: the buckets are made anew after the first.
 
-Expected: the gradients are the mean of those that each process calculates without `DistributedDataParallel`, or an error that says that the
-parameters' strides have changed since the model was wrapped.
+Expected: the gradients are the mean of those that each process calculates without `DistributedDataParallel`, or an error that says
+that the parameters' strides have changed since the model was wrapped.
 
 Workaround: convert the model before it is wrapped.
 """

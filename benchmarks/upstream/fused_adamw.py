@@ -1,15 +1,16 @@
 """CPU: fused optimizers step wrongly, in silence, if the model is converted to channels last after their state was made
 
 `model.to(memory_format=torch.channels_last)` swaps the data of the parameters; the state of the optimizer keeps its old strides. The
-optimizers that step with ordinary operations do not mind. The fused ones go through the memory of parameter, gradient and state side by side, and pair
-elements that do not belong together.
+optimizers that step with ordinary operations do not mind. The fused ones go through the memory of parameter, gradient and state side
+by side, and pair elements that do not belong together.
 
 Expected: the same weights as without the conversion, or an error, as the strides of parameter and state differ.
 
-Known: https://github.com/pytorch/pytorch/issues/106951 is about such a check, which CUDA's fused optimizers have. Those of a CPU, seen here, have none.
+Known: https://github.com/pytorch/pytorch/issues/106951 is about such a check, which CUDA's fused optimizers have. Those of a CPU, seen
+here, have none.
 
-Workaround: convert the model before the first step, or the state with it:
-`state['exp_avg'] = state['exp_avg'].to(memory_format=torch.channels_last)`, and `exp_avg_sq` alike.
+Workaround: convert the model before the first step, or the state with it: `state['exp_avg'] =
+state['exp_avg'].to(memory_format=torch.channels_last)`, and `exp_avg_sq` alike.
 """
 import sys
 import torch
@@ -27,5 +28,6 @@ def weights(fused, convert):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 error = {fused:(weights(fused, True)-weights(fused, False)).abs().max().item() for fused in (False, True)}
-for fused,e in error.items(): print(f"{'fused' if fused else 'ordinary'} AdamW: converted after 3 of 6 steps, weights differ by up to {e:.2g}")
+for fused,e in error.items():
+    print(f"{'fused' if fused else 'ordinary'} AdamW: converted after 3 of 6 steps, weights differ by up to {e:.2g}")
 sys.exit(error[True] > 1e-9)
