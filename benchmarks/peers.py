@@ -115,6 +115,7 @@ def main():
         rows.append(measure(m, a.device, None if amp == 'fp32' else amp, train, a.rounds))
         rows.sort(key=lambda r: list(work).index(r['model']))
         save(a, rounds=a.rounds, rows=rows)
+    if not rows: return
     a.path.with_suffix('.md').write_text(table(rows)+'\n', encoding='utf-8')
     print(table(rows))
 
