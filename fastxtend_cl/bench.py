@@ -17,7 +17,7 @@ from fastai.torch_core import get_random_states, set_random_states
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # %% ../nbs/43_bench.ipynb #3ca12862
-from .callback.amp import DeviceMixedPrecision, _gpu_has_bf16, cpu_has, learner_device
+from .callback.amp import DeviceMixedPrecision, cpu_has, has_amp_mode, learner_device
 from .callback.channelslast import *
 from .hazards import crash_prone
 from .memory_format import apply_channels_last, apply_contiguous, memory_format, to_channelslast, to_contiguous
@@ -49,7 +49,7 @@ class Config:
         device = torch.device(device)
         if device.type == 'cuda':
             if self.amp == 'tf32' and torch.cuda.get_device_capability(device) < (8,0): return 'this GPU has no tf32'
-            if self.amp == 'bf16' and not _gpu_has_bf16(device): return 'this GPU has no bfloat16 arithmetic'
+            if self.amp == 'bf16' and not has_amp_mode(device, 'bf16'): return 'this GPU has no bfloat16 arithmetic'
         elif self.amp == 'tf32': return 'only an NVIDIA GPU has tf32'
         elif self.amp != 'fp32' and not (device.type == 'cpu' and cpu_has(self.amp)): return f'this {device.type.upper()} has no native {self.amp}'
 

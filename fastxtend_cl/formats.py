@@ -6,7 +6,7 @@
 __all__ = ['channels_last_formats', 'contiguous_formats', 'sequence_types', 'memory_format', 'is_channels_last', 'map_tensors',
            'wrapped_tensors', 'has_format', 'in_format', 'put_data', 'to_channelslast', 'to_contiguous']
 
-# %% ../nbs/00_formats.ipynb #a61b74c7
+# %% ../nbs/00_formats.ipynb #421db6b8
 import torch
 from collections import deque
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def _rebuild(old, new):
         return res
     return type(old)(new)
 
-# %% ../nbs/00_formats.ipynb #7cdb3e54
+# %% ../nbs/00_formats.ipynb #d810a5ef
 def wrapped_tensors(
     x:Tensor, # Any tensor
 ) -> list: # Tensors; empty for a plain one
@@ -91,7 +91,7 @@ def put_data(
     if not wrapped_tensors(t): t.data = data
     else: swap_tensors(t, nn.Parameter(data, t.requires_grad) if isinstance(t, nn.Parameter) else data)
 
-# %% ../nbs/00_formats.ipynb #af70668b
+# %% ../nbs/00_formats.ipynb #05d7d4f6
 def to_channelslast(
     x, # Tensor, or nested dictionaries and `sequence_types` of tensors
 ):

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from .formats import *
 from .hazards import warn_hazards
 
-# %% ../nbs/00_memory_format.ipynb #9a302ea9
+# %% ../nbs/00_memory_format.ipynb #42535ec2
 _all_ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_channels_last', 'sequence_types', 'map_tensors', 'to_channelslast', 'to_contiguous']
 
 # %% ../nbs/00_memory_format.ipynb #dcf11d0d
@@ -45,7 +45,7 @@ def _place(t):
 def _convert_tensors(ts, formats):
     "Put tensors `ts` and their gradients in `formats`; two that are one in memory stay one"
     new = {}
-    for t,place in [(t, _place(t)) for t in ts]:
+    for t,place in [(t, _place(t)) for t in ts if t.dim() in formats]:
         grad,old = t.grad,t.data
         data = new[place] if place in new else in_format(old, formats)
         if place: new[place] = data
@@ -57,7 +57,7 @@ def _convert_tensors(ts, formats):
             if data is not old: put_data(t, data)
             if grad is not None: t.grad = in_format(grad.detach(), formats)
 
-# %% ../nbs/00_memory_format.ipynb #a235f276
+# %% ../nbs/00_memory_format.ipynb #6ce0d768
 def _warn_overlap(named, formats):
     "Warn of tensors in `named` that share a part of their memory, and no longer will once one of them is in `formats`"
     def moves(t): return t.dim() in formats and not t.is_contiguous(memory_format=formats[t.dim()])
@@ -111,7 +111,7 @@ def follow_params(
             _follow(v, p)
     return opt
 
-# %% ../nbs/00_memory_format.ipynb #472cfc95
+# %% ../nbs/00_memory_format.ipynb #6ea1c3a8
 def _strides(x): return x.stride(), *map(_strides, wrapped_tensors(x))
 
 def _put_back(t, data):
@@ -122,10 +122,10 @@ def all_or_nothing(
     model:nn.Module, # Module that is changed in the block
     opt=None, # Its optimizer
 ):
-    "If the block raises, put numbers, strides, gradients and layers of `model` and the state of `opt` back as they were"
+    "If the block raises, put the tensors of rank 4 and 5 in `model`, its gradients and `opt`'s state, and the classes of its layers, back as they were"
     layers = [(m, type(m), _waits(m)) for m in model.modules()]
-    params = [(t, t.data, t.grad, None if t.grad is None else t.grad.data) for t in _tensors(model).values()]
-    states = [(v, v.data) for _,state in _states(opt) for v in state]
+    params = [(t, t.data, t.grad, None if t.grad is None else t.grad.data) for t in _tensors(model).values() if t.dim() in channels_last_formats]
+    states = [(v, v.data) for _,state in _states(opt) for v in state if v.dim() in channels_last_formats]
     try: yield
     except BaseException:
         for m,cls,waits in layers:
@@ -139,10 +139,10 @@ def all_or_nothing(
         for v,data in states: _put_back(v, data)
         raise
 
-# %% ../nbs/00_memory_format.ipynb #6e2658d5
+# %% ../nbs/00_memory_format.ipynb #d07f1bf6
 def _convert_when_known(m, args):
     "Forward pre-hook of a lazy module: convert it as soon as its parameters have shapes"
-    if any(is_lazy(t) for t in m._parameters.values()): return
+    if any(map(is_lazy, m._parameters.values())): return
     _convert_tensors([*m.parameters(recurse=False), *m.buffers(recurse=False)], channels_last_formats)
     _forget(m)
 
@@ -151,7 +151,7 @@ def _waits(m): return _convert_when_known in m._forward_pre_hooks.values()
 def _forget(m):
     for k in [k for k,f in m._forward_pre_hooks.items() if f is _convert_when_known]: del m._forward_pre_hooks[k]
 
-# %% ../nbs/00_memory_format.ipynb #8da54679
+# %% ../nbs/00_memory_format.ipynb #71d94457
 def _apply(model, opt, formats):
     wrapped = any(isinstance(m, nn.parallel.DistributedDataParallel) for m in model.modules())
     if wrapped and not all(has_format(t, formats[t.dim()]) for t in model.parameters() if t.dim() in formats):
@@ -174,7 +174,7 @@ def apply_channels_last(
     if _fixed(model): warn("fully_shard keeps its parameters in flat buffers, so they stay contiguous: inputs and activations are channels last", stacklevel=2)
     _apply(model, opt, channels_last_formats)
     for m in model.modules():
-        if any(is_lazy(t) for t in m._parameters.values()): m.register_forward_pre_hook(_convert_when_known)
+        if any(map(is_lazy, m._parameters.values())): m.register_forward_pre_hook(_convert_when_known)
     return model
 
 def apply_contiguous(
