@@ -161,7 +161,6 @@ def _apply(model, opt, formats):
         _warn_overlap(named, formats)
         _convert_tensors(named.values(), formats)
         follow_params(opt)
-        for m in model.modules(): _forget(m)
     return model
 
 def apply_channels_last(
@@ -174,7 +173,7 @@ def apply_channels_last(
     if _fixed(model): warn("fully_shard keeps its parameters in flat buffers, so they stay contiguous: inputs and activations are channels last", stacklevel=2)
     _apply(model, opt, channels_last_formats)
     for m in model.modules():
-        if any(map(is_lazy, m._parameters.values())): m.register_forward_pre_hook(_convert_when_known)
+        if any(map(is_lazy, m._parameters.values())) and not _waits(m): m.register_forward_pre_hook(_convert_when_known)
     return model
 
 def apply_contiguous(
@@ -183,4 +182,6 @@ def apply_contiguous(
 ) -> nn.Module: # `model`
     """Put parameters and buffers of `model` back in `contiguous_format`, with their gradients and `opt`'s state.
     `RuntimeError`, and nothing has changed, if it is in `DistributedDataParallel` already or `opt` cannot follow"""
-    return _apply(model, opt, contiguous_formats)
+    _apply(model, opt, contiguous_formats)
+    for m in model.modules(): _forget(m)
+    return model
