@@ -132,7 +132,9 @@ def one_batch(self:Learner, i, b):
         for cb in self._grab_cbs(DeviceMixedPrecision): cb.close()
 
 # %% ../../nbs/10_callback.amp.ipynb #815a08e7
-def _mixed_precisions(learn): return L(cb for cb in learn.cbs if isinstance(cb, (MixedPrecision, ModelToHalf, NonNativeMixedPrecision)) or cb.name == 'mixed_precision')
+def _mixed_precisions(learn):
+    kinds = MixedPrecision, ModelToHalf, NonNativeMixedPrecision
+    return L(cb for cb in learn.cbs if isinstance(cb, kinds) or cb.name == 'mixed_precision')
 
 def _decide(use_amp, asked, old, kwargs, default):
     "What becomes of a learner's mixed precision, in two words"
@@ -155,10 +157,12 @@ def choose_amp(
     _check_scaler(kwargs)
     old,default = first(_mixed_precisions(learn)),default_amp_mode(device)
     choice = _decide(use_amp, amp_mode, old, kwargs, default)
-    if choice == 'a contradiction': raise ValueError(f"amp_mode='{amp_mode.value}' asks for mixed precision, use_amp=False (to_fp16=False) for none: give one of them")
+    if choice == 'a contradiction':
+        raise ValueError(f"amp_mode='{amp_mode.value}' asks for mixed precision, use_amp=False (to_fp16=False) for none: give one of them")
     if choice == 'carried over': amp_mode,kwargs = old.amp_mode,{**{k:v for k,v in old.kwargs.items() if k!='enabled'}, **kwargs}
     if choice == 'the default':  amp_mode = default
-    if use_amp and old is None and choice == 'stays off': print(f"No mixed precision: {device.type} here has no native bfloat16. Training stays in fp32.")
+    if choice == 'stays off' and use_amp:
+        print(f"No mixed precision: {device.type} here has no native bfloat16. Training stays in fp32.")
     if amp_mode is not None: return DeviceMixedPrecision(amp_mode, **kwargs)
 
 # %% ../../nbs/10_callback.amp.ipynb #e86b3a06
