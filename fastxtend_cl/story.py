@@ -94,7 +94,7 @@ def merged(rows):
         for k in ('kernel','operands','leaves','because','restored'): setattr(one, k, getattr(one, k) or getattr(r, k))
     return sorted(res.values(), key=lambda r: -max(r.costs, r.bytes))
 
-# %% ../nbs/21_story.ipynb #16ebe89c
+# %% ../nbs/21_story.ipynb #9d9cf531
 class Scene:
     "One call: the activations it takes, and what they have been through"
     def __init__(self, story, call, target):
@@ -177,10 +177,10 @@ class Scene:
         mine = any(a.storage == c.source.storage for a in self.acts)
         past,after = story.of(c.source),story.past.get(c.to.storage)
         weights = past.owner == 'weights' or (after and after.owner == 'weights') or (not mine and c.to.shape in self.weight_shapes)
+        undone = past.loss if mine else self.undone
         if self.weighty or weights: cause = 'weights'
         elif self.call.module is None: cause = 'loss'
-        else: cause = past.owner or ('' if mine else self.owner) or 'model'
-        undone = past.loss if mine else self.undone
+        else: cause = past.owner or ('' if mine else self.owner) or (undone.cause if undone else 'model')
         if self.lost and cause == 'model' and c.to.order != 'channels_last':
             self.lost.add(c)
             return

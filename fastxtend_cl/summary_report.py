@@ -16,7 +16,7 @@ from textwrap import wrap
 from .story import SummaryRow
 from .summary_words import advice_texts, by_module, cost, size_text, verdict_text
 
-# %% ../nbs/21_summary_report.ipynb #cd8623fc
+# %% ../nbs/21_summary_report.ipynb #3f5fd98b
 @dataclass
 class SummaryError:
     "What broke a step"
@@ -37,6 +37,7 @@ class ChannelsLastSummary:
     device:str
     torch:str # Version
     types:dict # Path: class name of the module
+    passes:str = 'forward and backward' # That ran; or 'forward'
     error:SummaryError = None # What broke, if something did
     notes:list = field(default_factory=list) # What could not be seen
 
@@ -77,6 +78,7 @@ class ChannelsLastSummary:
     @property
     def ok(self):
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
+        if self.device == 'meta': return False
         converted = self.model_format not in ('contiguous','partly channels last')
         return self.error is None and converted and not any(r.kind in ('lost','inside') for r in self.inside)
 
@@ -97,7 +99,7 @@ class ChannelsLastSummary:
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        keys = ('verdict ok model_format bytes total_bytes weight_bytes activation_bytes stays share seconds device torch notes advice').split()
+        keys = ('verdict ok model_format passes bytes total_bytes weight_bytes activation_bytes stays share seconds device torch notes advice').split()
         res = {k:getattr(self, k) for k in keys} | dict(error=self.error and asdict(self.error), rows=[_plain(r) for r in self.rows])
         text = json.dumps(res, indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
