@@ -164,7 +164,7 @@ def build_model(name, source, bs):
     raise RuntimeError('no size fits')
 
 def model_cases(which):
-    listed = truth_cases.models if which == 'models' else dict(timm=truth_cases.held_out.split(), torchvision=['vgg13','resnext50_32x4d'])
+    listed = truth_cases.models if which == 'models' else dict(timm=truth_cases.held_out, torchvision=['vgg13','resnext50_32x4d'])
     for source,names in listed.items():
         for i,name in enumerate(names):
             for bs,amp in ((2,None), *(((1,None), (2,'bf16')) if i % 4 == 0 else ())):

@@ -152,7 +152,7 @@ def _html(s):
         if rows := _table(s, which): res += '<table>' + line('th', head) + ''.join(line('td', o) for o in rows) + '</table>'
     return res + f'<p>{code(_totals(s))}</p><ul>' + ''.join(f'<li>{code(o)}</li>' for o in (*s.advice, *s.notes)) + '</ul>'
 
-# %% ../nbs/21_summary_report.ipynb #c4905420
+# %% ../nbs/21_summary_report.ipynb #b23523be
 _colors = {'copied as it is lost':'#d1495b', 'copied to restore it':'#edae49', 'copied inside a kernel':'#30638e',
     'copied as images come and go':'#9fb8c8', 'left contiguous, not copied':'#e3e3e3'}
 
@@ -168,7 +168,7 @@ def _plot(s, n, ax):
     names = {name for name,_ in lost}
     top = (lost + [o for o in by_module(s, [r for r in s.images if r.kind in ('inside','copied')]) if o[0] not in names])[:n]
     if ax is None: ax = plt.subplots(figsize=(9, 1.8+.4*max(len(top), 1)), layout='constrained')[1]
-    ax.set_title('\n'.join(wrap(s.verdict, 100)), fontsize=10, loc='left')
+    ax.set_title('\n'.join(wrap(s.verdict, 85)), fontsize=10, loc='left')
     for side in ('top','right'): ax.spines[side].set_visible(False)
     left = [0]*len(top)
     for what,color in _colors.items():
@@ -180,5 +180,7 @@ def _plot(s, n, ax):
     ax.set_xlim(0, 1.05*max(left, default=0) or 1)
     ax.set_xlabel('MB a step, forward and backward')
     if top: ax.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
-    else: ax.text(.5, .5, 'nothing is copied between formats', ha='center', va='center', transform=ax.transAxes)
+    else:
+        ax.text(.5, .5, 'nothing is copied between formats', ha='center', va='center', transform=ax.transAxes)
+        ax.set_axis_off()
     return ax
