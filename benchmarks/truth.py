@@ -7,11 +7,12 @@ in training, with hooks on each module), and hooks on leaf modules that compare 
     unnamed        a leaf module whose images all came in channels last returned contiguous, and the summary does not name it
     bytes          all bytes of copies differ by over 2%
 
-Writes results/truth.json: the counts, and each case that disagrees, with both sides.
+Writes results/{out}.json: the counts, and each case that disagrees, with both sides.
 
-python benchmarks/truth.py [--only layers layers3d models held_out] [--match resnet]
+python benchmarks/truth.py --only layers layers3d --out truth-layers
+python benchmarks/truth.py --only held_out models --out truth-models
 """
-import argparse, ast, json, time, warnings
+import argparse, ast, gc, json, warnings
 warnings.filterwarnings('ignore')
 from contextlib import nullcontext
 from math import prod
@@ -154,18 +155,19 @@ def build_model(name, source, bs):
             xse_resnext18=lambda: (v.xse_resnext18(n_out=10), x(64)), unet_resnet18=lambda: (unet(v.resnet18), x(64)), unet_resnet18_blur_sa=lambda: (unet(v.resnet18, blur=True, blur_final=True, self_attention=True), x(64)),
             unet_odd=lambda: (unet(v.resnet18, (50,70)), (torch.randn(bs, 3, 50, 70),)), unet_xresnet=lambda: (unet(v.xresnet18), x(64)), vision_resnet34=lambda: (v.create_vision_model(v.resnet34, 10, pretrained=False), x(64)))[name]()
     make = (lambda: getattr(tv, name)(weights=None, num_classes=10, **(dict(init_weights=False) if name in ('googlenet','inception_v3') else {}))) if source == 'torchvision' else (lambda: timm.create_model(name, num_classes=10))
-    model = make()
+    model = make().eval()
     for n in (64, 96, 128, 224, 256, 299):
-        try: model(*x(n))
+        try:
+            with torch.no_grad(): model(*x(n))
         except Exception: continue
-        return make(),x(n)
+        return model.train(),x(n)
     raise RuntimeError('no size fits')
 
 def model_cases(which):
-    listed = truth_cases.models if which == 'models' else dict(timm=truth_cases.held_out.split(), torchvision=['vgg13','resnext50_32x4d'])
+    listed = truth_cases.models if which == 'models' else dict(timm=truth_cases.held_out, torchvision=['vgg13','resnext50_32x4d'])
     for source,names in listed.items():
-        for name in names:
-            for bs,amp in ((2,None), (1,None), (2,'bf16')):
+        for i,name in enumerate(names):
+            for bs,amp in ((2,None), *(((1,None), (2,'bf16')) if i % 4 == 0 else ())):
                 if bs == 1 and source == 'segmentation': continue  # Its pooled batch norm takes no single image
                 yield name,lambda name=name, source=source, bs=bs: build_model(name, source, bs),dict(kind=which, source=source, batch=bs, precision=amp or 'float32', amp=amp)
 
@@ -173,9 +175,10 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--only', nargs='*', default=['layers','layers3d','models','held_out'])
     p.add_argument('--match', default='')
+    p.add_argument('--out', default='truth')
     p.add_argument('--precision', default='')
     a = p.parse_args()
-    rows,start = [],time.time()
+    rows = []
     for which in a.only:
         for name,build,about in (layer_cases if 'layers' in which else model_cases)(which):
             if a.match not in name or a.precision not in about['precision']: continue
@@ -187,13 +190,19 @@ def main():
                 rows.append(compare(name, model, inputs, amp, **about))
             except Exception as e: rows.append(dict(case=name, **about, not_run=f'{type(e).__name__}: {e}'[:200]))
             r = rows[-1]
+            gc.collect()
+            if len(rows) % 20 == 0: report(rows, a, False)
             if r.get('disagrees') or 'not_run' in r: print(*(r.get(k) for k in ('case','context','batch','precision','disagrees','not_run','lost','bytes','reference_bytes') if r.get(k)), flush=True)
+    report(rows, a, True)
+
+def report(rows, a, complete):
+    "Write what is there"
     ran = [r for r in rows if 'not_run' not in r]
     counts = {k:dict(cases=len(part := [r for r in ran if r['kind'] == k]), different=len({r['case'] for r in part}), agree=sum(not r['disagrees'] for r in part),
         **{what:sum(any(d.startswith(what) for d in r['disagrees']) for r in part) for what in ('false holds','false alarm','unnamed','bytes','error')}) for k in a.only}
-    print(json.dumps(counts, indent=1), f'{time.time()-start:.0f} s')
+    if complete: print(json.dumps(counts, indent=1))
     if not a.match and not a.precision:
-        save('truth', environment=environment(), counts=counts, disagree=[r for r in rows if r.get('disagrees')], not_run=[r for r in rows if 'not_run' in r],
+        save(a.out, environment=environment(), complete=complete, counts=counts, disagree=[r for r in rows if r.get('disagrees')], not_run=[r for r in rows if 'not_run' in r],
             cases=[{k:r[k] for k in ('kind','case','context','source','batch','precision','bytes','reference_bytes','activation_bytes') if k in r} for r in ran])
 
 if __name__ == '__main__': main()

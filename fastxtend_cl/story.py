@@ -94,7 +94,7 @@ def merged(rows):
         for k in ('kernel','operands','leaves','because','restored'): setattr(one, k, getattr(one, k) or getattr(r, k))
     return sorted(res.values(), key=lambda r: -max(r.costs, r.bytes))
 
-# %% ../nbs/21_story.ipynb #16ebe89c
+# %% ../nbs/21_story.ipynb #1d847873
 class Scene:
     "One call: the activations it takes, and what they have been through"
     def __init__(self, story, call, target):
@@ -177,17 +177,17 @@ class Scene:
         mine = any(a.storage == c.source.storage for a in self.acts)
         past,after = story.of(c.source),story.past.get(c.to.storage)
         weights = past.owner == 'weights' or (after and after.owner == 'weights') or (not mine and c.to.shape in self.weight_shapes)
+        undone = past.loss if mine else self.undone
         if self.weighty or weights: cause = 'weights'
         elif self.call.module is None: cause = 'loss'
-        else: cause = past.owner or ('' if mine else self.owner) or 'model'
-        undone = past.loss if mine else self.undone
+        else: cause = past.owner or ('' if mine else self.owner) or (undone.cause if undone else 'model')
         if self.lost and cause == 'model' and c.to.order != 'channels_last':
             self.lost.add(c)
             return
         if undone and c.to.order == 'channels_last': story.confirm(c.source)
         if undone and undone.kind != 'lost': undone = None
         if undone and c.to.order == 'channels_last': kind = 'restored'
-        elif cause == 'model' and mine and not past.image: kind = 'other'
+        elif cause == 'model' and 'image' not in ([past.image] if mine else [story.of(a).image for a in self.acts]): kind = 'other'
         else: kind = 'copied' if cause != 'model' or c.to.order == 'channels_last' or c.kernel in copying else 'inside'
         row = self.row(kind, cause, c.source.order, c.to.order, kernel=c.kernel, bytes=c.to.bytes, seconds=c.seconds)
         if kind == 'restored':

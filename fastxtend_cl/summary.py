@@ -23,11 +23,12 @@ from .summary_report import ChannelsLastSummary, SummaryError
 from .untouched import modules_of, tensors, untouched, with_tensors
 from .watch import Tape, module_ranges, profiled
 
-# %% ../nbs/22_summary.ipynb #660ff63e
+# %% ../nbs/22_summary.ipynb #d4357e08
 @dataclass
 class _Step:
     "One forward and one backward pass: how far it came, and what could not be seen"
     stage:str = 'forward'
+    passes:str = 'forward and backward'
     error:Exception = None
     notes:list = field(default_factory=list)
     def run(self, whole, model, args, loss_func, backward, autocast):
@@ -41,7 +42,7 @@ class _Step:
                 self.stage = 'loss'
                 if loss_func is not None: out = loss_func(out, *targets)
             self.stage,outs = 'backward',[o for o in tensors(out) if o.requires_grad]
-            if not outs: self.notes.append('There was no backward pass: nothing that came out requires a gradient')
+            if not outs: self.passes = 'forward'
             elif backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
         except Exception as e: self.error = e
 
@@ -83,7 +84,7 @@ def _set_mode(model, train):
     except (AttributeError, NotImplementedError, RuntimeError): return ['The model keeps the mode that it was exported in']
     return []
 
-# %% ../nbs/22_summary.ipynb #e33d2945
+# %% ../nbs/22_summary.ipynb #a0b5b19a
 def channelslast_summary(
     model:nn.Module, # Any module; left exactly as it is
     *inputs, # What `model` takes: tensors, or containers of them
@@ -116,6 +117,7 @@ def channelslast_summary(
     if step.error is not None: error = _error(step.error, model, dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, ''))
     elif prone: error = SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
         'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
-    if device.type == 'meta': step.notes.append('Meta tensors have no memory, so nothing could be followed: only copies are reported')
+    if device.type == 'meta': step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
+    if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
     story,types = Story(tape.calls, owners),{k:type(m).__name__ for k,m in model.named_modules()}
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, str(device), torch.__version__, types, error, step.notes)
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, str(device), torch.__version__, types, step.passes, error, step.notes)

@@ -16,7 +16,7 @@ from textwrap import wrap
 from .story import SummaryRow
 from .summary_words import advice_texts, by_module, cost, size_text, verdict_text
 
-# %% ../nbs/21_summary_report.ipynb #cd8623fc
+# %% ../nbs/21_summary_report.ipynb #3f5fd98b
 @dataclass
 class SummaryError:
     "What broke a step"
@@ -37,6 +37,7 @@ class ChannelsLastSummary:
     device:str
     torch:str # Version
     types:dict # Path: class name of the module
+    passes:str = 'forward and backward' # That ran; or 'forward'
     error:SummaryError = None # What broke, if something did
     notes:list = field(default_factory=list) # What could not be seen
 
@@ -77,6 +78,7 @@ class ChannelsLastSummary:
     @property
     def ok(self):
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
+        if self.device == 'meta': return False
         converted = self.model_format not in ('contiguous','partly channels last')
         return self.error is None and converted and not any(r.kind in ('lost','inside') for r in self.inside)
 
@@ -97,7 +99,7 @@ class ChannelsLastSummary:
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        keys = ('verdict ok model_format bytes total_bytes weight_bytes activation_bytes stays share seconds device torch notes advice').split()
+        keys = ('verdict ok model_format passes bytes total_bytes weight_bytes activation_bytes stays share seconds device torch notes advice').split()
         res = {k:getattr(self, k) for k in keys} | dict(error=self.error and asdict(self.error), rows=[_plain(r) for r in self.rows])
         text = json.dumps(res, indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
@@ -150,7 +152,7 @@ def _html(s):
         if rows := _table(s, which): res += '<table>' + line('th', head) + ''.join(line('td', o) for o in rows) + '</table>'
     return res + f'<p>{code(_totals(s))}</p><ul>' + ''.join(f'<li>{code(o)}</li>' for o in (*s.advice, *s.notes)) + '</ul>'
 
-# %% ../nbs/21_summary_report.ipynb #c4905420
+# %% ../nbs/21_summary_report.ipynb #b23523be
 _colors = {'copied as it is lost':'#d1495b', 'copied to restore it':'#edae49', 'copied inside a kernel':'#30638e',
     'copied as images come and go':'#9fb8c8', 'left contiguous, not copied':'#e3e3e3'}
 
@@ -166,7 +168,7 @@ def _plot(s, n, ax):
     names = {name for name,_ in lost}
     top = (lost + [o for o in by_module(s, [r for r in s.images if r.kind in ('inside','copied')]) if o[0] not in names])[:n]
     if ax is None: ax = plt.subplots(figsize=(9, 1.8+.4*max(len(top), 1)), layout='constrained')[1]
-    ax.set_title('\n'.join(wrap(s.verdict, 100)), fontsize=10, loc='left')
+    ax.set_title('\n'.join(wrap(s.verdict, 85)), fontsize=10, loc='left')
     for side in ('top','right'): ax.spines[side].set_visible(False)
     left = [0]*len(top)
     for what,color in _colors.items():
@@ -178,5 +180,7 @@ def _plot(s, n, ax):
     ax.set_xlim(0, 1.05*max(left, default=0) or 1)
     ax.set_xlabel('MB a step, forward and backward')
     if top: ax.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
-    else: ax.text(.5, .5, 'nothing is copied between formats', ha='center', va='center', transform=ax.transAxes)
+    else:
+        ax.text(.5, .5, 'nothing is copied between formats', ha='center', va='center', transform=ax.transAxes)
+        ax.set_axis_off()
     return ax

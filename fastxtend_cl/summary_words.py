@@ -48,7 +48,7 @@ def by_module(
         return module_text(s, first) if n == 1 else f"{n}x {re.sub(r'[0-9]+', '*', first)}"
     return sorted(((name(o), o) for o in groups.values()), key=lambda o: -cost(o[1]))
 
-# %% ../nbs/21_summary_words.ipynb #59606b2b
+# %% ../nbs/21_summary_words.ipynb #33b14aec
 def verdict_text(
     s, # `ChannelsLastSummary`
 ) -> str: # One line
@@ -57,6 +57,7 @@ def verdict_text(
     if s.model_format in ('contiguous','partly channels last'):
         return (f'The model is {s.model_format}: convert it with learn.to_channelslast() or apply_channels_last(model), '
             'or see what that would do with as_channels_last=True')
+    if s.device == 'meta': return f'On meta tensors a summary sees only copies: {size_text(s.bytes)} a step'
     if s.lost: return _lost_text(s)
     if copied := [r for r in s.inside if r.kind == 'inside']:
         most = f'most by {copied[0].op} in {module_text(s, copied[0].module)}, {copied[0].phase}'
@@ -65,7 +66,7 @@ def verdict_text(
         where = f'{s.inside[0].op} in {module_text(s, s.inside[0].module)}, {s.inside[0].phase}'
         return f'Channels last is kept; {size_text(s.bytes)} a step are copied where images come and go, most at {where}'
     if s.model_format.startswith('without') and not s.rows: return 'The model has no weights of rank 4 or 5 to convert, and nothing is lost in it'
-    return 'Channels last holds: nothing is converted inside the model'
+    return f"Channels last holds{' in the forward pass' if s.passes == 'forward' else ''}: nothing is converted inside the model"
 
 def _lost_text(s):
     name,rows = by_module(s, s.lost)[0]

@@ -107,7 +107,7 @@ def profiled(
     finally:
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
-# %% ../nbs/20_watch.ipynb #ba57dec1
+# %% ../nbs/20_watch.ipynb #e963ed7f
 copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
 
 class Tape:
@@ -134,12 +134,13 @@ class Tape:
         elif name.startswith('autograd::engine::evaluate_function'):
             module,phase,gathers,accumulates = self._made_by.get(number),'backward',True,'AccumulateGrad' in name
             if not accumulates: self.failed = module
+        elif number >= 0: self._made_by[number] = module
+        if name.startswith((_prefix,'autograd::engine')): pass
         elif '::' not in name or name.startswith(('torch::autograd','profiler::')):
             gathers = False
             if call is not None and ('nchwToNhwc' in name or 'nhwcToNchw' in name): call.layouts.append((name, event.duration_time_ns/1e9))
         else:
             op = name.split('::')[-1]
-            if number >= 0: self._made_by[number] = module
             if call is None:
                 call,index = Call(op, module, phase, seen, gathers, accumulates),len(self.calls)
                 self.calls.append(call)
