@@ -55,11 +55,11 @@ class Page:
         return res
 
     def title(self, front):
-        badge = ''
+        self.front,badge = {'title':self.path.stem, **front},''
         if (url := get_config().git_url) and self.path.parts[0] == 'tutorials':
             nb = f"{urlsplit(url).path.strip('/')}/blob/{get_config().branch}/nbs/{self.path.as_posix()}"
             badge = f'\n\n[Open in Colab](https://colab.research.google.com/github/{nb}), after `%pip install git+{url}`'
-        return mk_cell(f"# {front.get('title', self.path.stem)}\n\n{{.subtitle}}\n{front.get('description', '')}{badge}\n", 'markdown')
+        return mk_cell(f"# {self.front['title']}\n\n{{.subtitle}}\n{front.get('description', '')}{badge}\n", 'markdown')
 
     def doc(self, src, outputs):
         "What `show_doc` wrote, under a heading that others can link to"
@@ -104,26 +104,39 @@ def sections(contents):
 def toctree(caption, files):
     return f'\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(files) + '\n```\n'
 
-def write_pages():
+def sidebar(found, strict):
+    "Titles and notebooks of `nbs/sidebar.yml`; it should list every notebook, and only those"
+    bar = sections(yaml.safe_load((nbs/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])
+    listed = {Path(f) for _,files in bar for f in files}
+    differ = [f'{p.as_posix()} is not listed' for p in sorted(found-listed-{Path('index.ipynb')})] + [f'{p.as_posix()} is not there' for p in sorted(listed-found)]
+    if differ: print('nbs/sidebar.yml:', *differ, sep='\n  ')
+    if differ and strict: sys.exit(1)
+    bar.append(('Not listed', [p.as_posix() for p in sorted(found-listed-{Path('index.ipynb')})]))
+    return [(title, files) for title,fs in bar if (files := [f for f in fs if Path(f) in found])]
+
+def llms(bar, found):
+    "The pages as a list for language models (llmstxt.org), written from titles and subtitles"
+    line = lambda f: f'- [{found[Path(f)].front["title"]}]({page(Path(f)).with_suffix(".html").as_posix()}): {found[Path(f)].front.get("description", "")}'
+    index = found[Path('index.ipynb')]
+    parts = [f'# {index.front["title"]}\n\n> {index.front["description"]}'] + [f'## {title}\n\n' + '\n'.join(map(line, files)) for title,files in bar]
+    return '\n\n'.join(parts) + '\n'
+
+def write_pages(strict):
     "`_proc/` and the two top pages as sources of Sphinx"
     shutil.rmtree(pages, ignore_errors=True)
     found = {p.relative_to(root/'_proc'):Page(p.relative_to(root/'_proc')) for p in sorted((root/'_proc').rglob('*.ipynb'))}
-    bar = sections(yaml.safe_load((nbs/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])
-    listed = {Path(f) for _,fs in bar for f in fs}
-    if missing := {*found, *listed} - ({*found} & listed) - {Path('index.ipynb')}: sys.exit(f'sidebar.yml and nbs/ differ: {sorted(map(str, missing))}')
+    bar = sidebar({*found}, strict)
+    trees = ''.join(toctree(title, [page(Path(f)).as_posix() for f in files]) for title,files in bar) + toctree('The project', ['names.md', *top_pages.values()])
+    found[Path('index.ipynb')].nb.cells.append(mk_cell(trees, 'markdown'))
     for path,p in found.items():
-        if path.name == 'index.ipynb':
-            trees = ''.join(toctree(title, [page(Path(f)).as_posix() for f in files]) for title,files in bar) + toctree('The project', ['names.md', *top_pages.values()])
-            p.nb.cells.append(mk_cell(trees, 'markdown'))
         dst = pages/page(path)
         dst.parent.mkdir(parents=True, exist_ok=True)
         write_nb(p.nb, dst)
     names = sorted({o for p in found.values() for o in p.names}, key=lambda o: o[0].lower())
-    rows = '\n'.join(f'| [`{n}`](#{l}) | {d} |'.replace('\n', ' ') for n,l,d in names)
+    rows = '\n'.join(f'| [`{n}`](#{l}) | {d} |' for n,l,d in names)
     (pages/'names.md').write_text(f'# All names\n\n{{.subtitle}}\nEvery public function, class and method, with what it does\n\n| name | |\n|---|---|\n{rows}\n', encoding='utf-8')
-    for src,dst in top_pages.items():
-        text = (root/src).read_text(encoding='utf-8')
-        (pages/dst).write_text(re_link.sub(lambda m: top_link(m), text), encoding='utf-8')
+    for src,dst in top_pages.items(): (pages/dst).write_text(re_link.sub(top_link, (root/src).read_text(encoding='utf-8')), encoding='utf-8')
+    (nbs/'llms.txt').write_text(llms(bar, found), encoding='utf-8')
 
 def top_link(m):
     "A link in a page from the top folder"
@@ -160,14 +173,13 @@ def main():
     p.add_argument('--no-proc', action='store_true', help='take _proc/ as it is')
     a = p.parse_args()
     if not a.no_proc: proc_nbs(nbs)
-    write_pages()
+    write_pages(a.check)
     shutil.rmtree(site, ignore_errors=True)
     strict = ['-W', '-n', '--keep-going'] if a.check else []
     res = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-b', 'html', '-c', root/'docs', '-d', root/'build/doctrees', *strict, pages, site])
     if res.returncode: sys.exit(res.returncode)
     if (pages/'files').exists(): shutil.copytree(pages/'files', site/'files', dirs_exist_ok=True)
-    for o in (root/'nbs/llms.txt', root/'docs/llms.txt'):
-        if o.exists(): shutil.copy2(o, site/'llms.txt')
+    shutil.copy2(nbs/'llms.txt', site/'llms.txt')
     if dead := [*dead_links()]: print('Dead links:', *dead, sep='\n  ')
     if a.check and dead: sys.exit(1)
     print(f'{site/"index.html"}: {len([*site.rglob("*.html")])} pages')
