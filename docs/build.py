@@ -23,6 +23,8 @@ def page(path):
     "Where the notebook `path`, relative to `nbs/`, stands among the pages: its name without the number"
     return nbpath2html(path).with_suffix('.ipynb')
 
+own_pages = {page(p).with_suffix('.html').as_posix():f'{nbs.as_posix()}/{p.as_posix()}' for p in (o.relative_to(nbs) for o in nbs.rglob('*.ipynb'))}
+
 def options(src):
     "Quarto's `#| key: value` lines at the top of a cell, and the rest of it"
     lines,opts = src.splitlines(),{}
@@ -70,18 +72,20 @@ class Page:
         text = re_source.sub(lambda m: f'[source]({m[1]})\n\n' if url else '', text.removeprefix('---\n\n'))
         shown = re.search(r'^### (.+)$', text, re.MULTILINE)
         one_line = re.findall(r'^\*(.+)\*$', text, re.MULTILINE)
-        self.names.append((shown[1], label(self.path, name), self.links(one_line[-1]) if one_line else ''))
-        text = text.replace(f'### {shown[1]}\n', f'({label(self.path, name)})=\n### {shown[1]}\n').replace('```python\n', '```{code-block} python\n:class: signature\n')
+        target = label(self.path, name) + '-2'*sum(n.lower() == shown[1].lower() for n,_,_ in self.names)  # `replay` and `Replay` would be one
+        self.names.append((shown[1], target, re_own.sub(r'`\1`', one_line[-1]) if one_line else ''))
+        text = text.replace(f'### {shown[1]}\n', f'({target})=\n### {shown[1]}\n').replace('```python\n', '```{code-block} python\n:class: signature\n')
         return mk_cell(self.links(text), 'markdown')
 
     def links(self, text):
-        "`text` with nbdev's links to symbols, and links to notebooks and files, as they are on this site"
+        "`text` with links to notebooks and files as they are on this site"
         code = re.split(r'(```.*?```)', text, flags=re.DOTALL)
-        return ''.join(o if o.startswith('```') else re_link.sub(self.link, re_own.sub(r'[`\1`](#\2-\3)', o)) for o in code)
+        return ''.join(o if o.startswith('```') else re_link.sub(self.link, o) for o in code)
 
     def link(self, m):
         url,anchor = (m[2].split('#', 1) + [''])[:2]
-        if not url or urlsplit(url).scheme: return m[0]
+        if not url or urlsplit(url).scheme or url[0] == '/': return m[0]
+        if url in own_pages: url = own_pages[url]  # A page named as the site names it
         target = (nbs/self.path.parent/unquote(url)).resolve()
         if not target.is_file(): raise FileNotFoundError(f'{self.path} links to {url}, which is not there')
         rel,up = target.relative_to(root).as_posix(),'../'*(len(self.path.parts)-1)
@@ -89,6 +93,16 @@ class Page:
         elif rel in top_pages: new = top_pages[rel]
         else: return f'<a href="{up}{self.keep(target)}">{m[1]}</a>'
         return f'[{m[1]}]({up}{new}{"#"*bool(anchor)}{anchor})'
+
+    def link_names(self, known):
+        "nbdev's links to symbols as links to what `show_doc` wrote of them, or else to their page"
+        def own(m):
+            name = f'{m[2]}-{m[3]}'
+            return f'[`{m[1]}`]({"#"+name if name in known else "../"*(len(self.path.parts)-1)+m[2]+".ipynb"})'
+        for c in self.nb.cells:
+            if c.cell_type == 'markdown': c.source = re_own.sub(own, c.source)
+            for data in (o.get('data', {}) for o in c.get('outputs', [])):
+                if 'text/markdown' in data: data['text/markdown'] = re_own.sub(own, data['text/markdown'])
 
     def keep(self, target):
         "Copy a linked file of the repository, such as a result, so that the link works on the site alone"
@@ -128,7 +142,9 @@ def write_pages(strict):
     bar = sidebar({*found}, strict)
     trees = ''.join(toctree(title, [page(Path(f)).as_posix() for f in files]) for title,files in bar) + toctree('The project', ['names.md', *top_pages.values()])
     found[Path('index.ipynb')].nb.cells.append(mk_cell(trees, 'markdown'))
+    known = {label for p in found.values() for _,label,_ in p.names}
     for path,p in found.items():
+        p.link_names(known)
         dst = pages/page(path)
         dst.parent.mkdir(parents=True, exist_ok=True)
         write_nb(p.nb, dst)
@@ -176,8 +192,11 @@ def main():
     write_pages(a.check)
     shutil.rmtree(site, ignore_errors=True)
     strict = ['-W', '-n', '--keep-going'] if a.check else []
-    res = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-b', 'html', '-c', root/'docs', '-d', root/'build/doctrees', *strict, pages, site])
+    html = root/'build/sphinx/html'  # MyST-NB leaves a folder beside it
+    shutil.rmtree(html, ignore_errors=True)
+    res = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-b', 'html', '-c', root/'docs', '-d', root/'build/sphinx/doctrees', *strict, pages, html])
     if res.returncode: sys.exit(res.returncode)
+    shutil.move(html, site)
     if (pages/'files').exists(): shutil.copytree(pages/'files', site/'files', dirs_exist_ok=True)
     shutil.copy2(nbs/'llms.txt', site/'llms.txt')
     if dead := [*dead_links()]: print('Dead links:', *dead, sep='\n  ')
