@@ -23,7 +23,7 @@ def page(path):
     "Where the notebook `path`, relative to `nbs/`, stands among the pages: its name without the number"
     return nbpath2html(path).with_suffix('.ipynb')
 
-own_pages = {page(p).with_suffix('.html').as_posix():f'{nbs.as_posix()}/{p.as_posix()}' for p in (o.relative_to(nbs) for o in nbs.rglob('*.ipynb'))}
+own_pages = {page(p.relative_to(nbs)).with_suffix('.html').as_posix():p.as_posix() for p in nbs.rglob('*.ipynb')}
 
 def options(src):
     "Quarto's `#| key: value` lines at the top of a cell, and the rest of it"
@@ -72,9 +72,11 @@ class Page:
         text = re_source.sub(lambda m: f'[source]({m[1]})\n\n' if url else '', text.removeprefix('---\n\n'))
         shown = re.search(r'^### (.+)$', text, re.MULTILINE)
         one_line = re.findall(r'^\*(.+)\*$', text, re.MULTILINE)
-        target = label(self.path, name) + '-2'*sum(n.lower() == shown[1].lower() for n,_,_ in self.names)  # `replay` and `Replay` would be one
+        twice = sum(n.lower() == shown[1].lower() for n,_,_ in self.names)  # `replay` and `Replay` would be one
+        target = label(self.path, name) + '-2'*twice
         self.names.append((shown[1], target, re_own.sub(r'`\1`', one_line[-1]) if one_line else ''))
-        text = text.replace(f'### {shown[1]}\n', f'({target})=\n### {shown[1]}\n').replace('```python\n', '```{code-block} python\n:class: signature\n')
+        text = text.replace(f'### {shown[1]}\n', f'({target})=\n### {shown[1]}\n')
+        text = text.replace('```python\n', '```{code-block} python\n:class: signature\n')
         return mk_cell(self.links(text), 'markdown')
 
     def links(self, text):
@@ -85,8 +87,7 @@ class Page:
     def link(self, m):
         url,anchor = (m[2].split('#', 1) + [''])[:2]
         if not url or urlsplit(url).scheme or url[0] == '/': return m[0]
-        if url in own_pages: url = own_pages[url]  # A page named as the site names it
-        target = (nbs/self.path.parent/unquote(url)).resolve()
+        target = (nbs/self.path.parent/unquote(own_pages.get(url, url))).resolve()  # Some name a page as the site does
         if not target.is_file(): raise FileNotFoundError(f'{self.path} links to {url}, which is not there')
         rel,up = target.relative_to(root).as_posix(),'../'*(len(self.path.parts)-1)
         if target.suffix == '.ipynb' and nbs in target.parents: new = page(target.relative_to(nbs)).as_posix()
@@ -113,34 +114,42 @@ class Page:
 
 def sections(contents):
     "Titles and notebooks of Quarto's sidebar, which Sphinx shows too"
-    return [(o['section'], [c if isinstance(c, str) else c['href'] for c in o['contents']]) for o in contents if isinstance(o, dict) and 'section' in o]
+    return [(o['section'], o['contents']) for o in contents if isinstance(o, dict)]
 
 def toctree(caption, files):
     return f'\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(files) + '\n```\n'
 
-def sidebar(found, strict):
+def sidebar(strict):
     "Titles and notebooks of `nbs/sidebar.yml`; it should list every notebook, and only those"
+    found = {p.relative_to(nbs) for p in nbs.rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
     bar = sections(yaml.safe_load((nbs/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])
     listed = {Path(f) for _,files in bar for f in files}
-    differ = [f'{p.as_posix()} is not listed' for p in sorted(found-listed-{Path('index.ipynb')})] + [f'{p.as_posix()} is not there' for p in sorted(listed-found)]
+    extra = [p.as_posix() for p in sorted(found-listed-{Path('index.ipynb')})]
+    differ = [f'{p} is not listed' for p in extra] + [f'{p.as_posix()} is not there' for p in sorted(listed-found)]
     if differ: print('nbs/sidebar.yml:', *differ, sep='\n  ')
     if differ and strict: sys.exit(1)
-    bar.append(('Not listed', [p.as_posix() for p in sorted(found-listed-{Path('index.ipynb')})]))
+    bar.append(('Not listed', extra))
     return [(title, files) for title,fs in bar if (files := [f for f in fs if Path(f) in found])]
 
-def llms(bar, found):
+def promise(path):
+    "Title and subtitle of the notebook `path`"
+    text = next(c.source for c in read_nb(nbs/path).cells if c.cell_type == 'markdown')
+    return re.search(r'^# (.+)$', text, re.MULTILINE)[1], re.search(r'^> (.+)$', text, re.MULTILINE)[1]
+
+def llms(bar):
     "The pages as a list for language models (llmstxt.org), written from titles and subtitles"
-    line = lambda f: f'- [{found[Path(f)].front["title"]}]({page(Path(f)).with_suffix(".html").as_posix()}): {found[Path(f)].front.get("description", "")}'
-    index = found[Path('index.ipynb')]
-    parts = [f'# {index.front["title"]}\n\n> {index.front["description"]}'] + [f'## {title}\n\n' + '\n'.join(map(line, files)) for title,files in bar]
+    line = lambda f: '- [{0}]({2}): {1}'.format(*promise(f), page(Path(f)).with_suffix('.html').as_posix())
+    parts = ['# {}\n\n> {}'.format(*promise('index.ipynb'))] + [f'## {title}\n\n' + '\n'.join(map(line, files)) for title,files in bar]
     return '\n\n'.join(parts) + '\n'
 
 def write_pages(strict):
     "`_proc/` and the two top pages as sources of Sphinx"
     shutil.rmtree(pages, ignore_errors=True)
     found = {p.relative_to(root/'_proc'):Page(p.relative_to(root/'_proc')) for p in sorted((root/'_proc').rglob('*.ipynb'))}
-    bar = sidebar({*found}, strict)
-    trees = ''.join(toctree(title, [page(Path(f)).as_posix() for f in files]) for title,files in bar) + toctree('The project', ['names.md', *top_pages.values()])
+    bar = sidebar(strict)
+    (nbs/'llms.txt').write_text(llms(bar), encoding='utf-8')
+    trees = [toctree(title, [page(Path(f)).as_posix() for f in files if Path(f) in found]) for title,files in bar]
+    trees = ''.join([*trees, toctree('The project', ['names.md', *top_pages.values()])])
     found[Path('index.ipynb')].nb.cells.append(mk_cell(trees, 'markdown'))
     known = {label for p in found.values() for _,label,_ in p.names}
     for path,p in found.items():
@@ -150,10 +159,11 @@ def write_pages(strict):
         write_nb(p.nb, dst)
     names = sorted({o for p in found.values() for o in p.names}, key=lambda o: o[0].lower())
     rows = '\n'.join(f'| [`{n}`](#{l}) | {d} |' for n,l,d in names)
-    (pages/'names.md').write_text(f'# All names\n\n{{.subtitle}}\nEvery public function, class and method, with what it does\n\n| name | |\n|---|---|\n{rows}\n', encoding='utf-8')
-    for src,dst in top_pages.items(): (pages/dst).write_text(re_link.sub(top_link, (root/src).read_text(encoding='utf-8')), encoding='utf-8')
-    (nbs/'llms.txt').write_text(llms(bar, found), encoding='utf-8')
-
+    head = '# All names\n\n{.subtitle}\nEvery public function, class and method, with what it does\n\n| name | |\n|---|---|\n'
+    (pages/'names.md').write_text(f'{head}{rows}\n', encoding='utf-8')
+    for src,dst in top_pages.items():
+        text = (root/src).read_text(encoding='utf-8')
+        (pages/dst).write_text(re_link.sub(top_link, text), encoding='utf-8')
 def top_link(m):
     "A link in a page from the top folder"
     if urlsplit(m[2]).scheme or m[2][0] == '#': return m[0]
@@ -181,7 +191,8 @@ def dead_links():
             if u.scheme or u.netloc: continue
             target = (p.parent/unquote(u.path)).resolve() if u.path else p
             if target.is_dir(): target = target/'index.html'
-            if not target.exists() or u.fragment and target in parsed and unquote(u.fragment) not in parsed[target].ids: yield f'{p.relative_to(site)}: {link}'
+            lost = u.fragment and target in parsed and unquote(u.fragment) not in parsed[target].ids
+            if lost or not target.exists(): yield f'{p.relative_to(site)}: {link}'
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -194,7 +205,8 @@ def main():
     strict = ['-W', '-n', '--keep-going'] if a.check else []
     html = root/'build/sphinx/html'  # MyST-NB leaves a folder beside it
     shutil.rmtree(html, ignore_errors=True)
-    res = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-b', 'html', '-c', root/'docs', '-d', root/'build/sphinx/doctrees', *strict, pages, html])
+    args = ['-q', '-b', 'html', '-c', root/'docs', '-d', root/'build/sphinx/doctrees', *strict, pages, html]
+    res = subprocess.run([sys.executable, '-m', 'sphinx', *args])
     if res.returncode: sys.exit(res.returncode)
     shutil.move(html, site)
     if (pages/'files').exists(): shutil.copytree(pages/'files', site/'files', dirs_exist_ok=True)
