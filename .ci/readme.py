@@ -1,7 +1,6 @@
 "Write README.md from `nbs/index.ipynb` (what `nbdev-readme` does, where Quarto is not installed)"
 import re
 from pathlib import Path
-from fastcore.nbio import read_nb
 from nbdev.process import NBProcessor
 
 root = Path(__file__).parent.parent
