@@ -14,6 +14,6 @@ from .callback.amp import *
 from .callback.channelslast import *
 from .summary import *
 from .callback.summary import *
-from .bench import ChannelsLastBench, Config, channelslast_bench
+from .bench import ChannelsLastBench, TrialConfig, channelslast_bench
 
 __all__ = [o for o in globals() if not o.startswith('_')]
