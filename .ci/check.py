@@ -30,7 +30,7 @@ def parsed(source):
 def is_import(node): return isinstance(node, (ast.Import, ast.ImportFrom))
 
 def overloads(tree):
-    "Lines of functions that share a name on purpose: transforms chosen by type, and methods that fastcore adds to several classes"
+    "Lines of functions whose name may be used again: transforms chosen by type, and methods that fastcore's `patch` moves to their class"
     funcs = [o for o in ast.walk(tree) if isinstance(o, ast.FunctionDef)]
     meant = [o for o in funcs if o.name in ('encodes','decodes','setups') or any(ast.unparse(d).startswith('patch') for d in o.decorator_list)]
     return {n for o in meant for n in range(min([o.lineno, *(d.lineno for d in o.decorator_list)]), o.lineno+1)}
@@ -45,7 +45,7 @@ def flakes(path):
     for o in sorted(checker.Checker(tree, filename=str(path)).messages, key=lambda o: o.lineno):
         if '# noqa' in lines[o.lineno-1] or isinstance(o, m.ImportStarUsed): continue
         if isinstance(o, m.UnusedImport) and ('*' in lines[o.lineno-1] or path.name in ('__init__.py','all.py')): continue  # These pass names on
-        if isinstance(o, m.RedefinedWhileUnused) and {o.lineno, o.message_args[1]} <= meant: continue
+        if isinstance(o, m.RedefinedWhileUnused) and o.message_args[1] in meant: continue
         if isinstance(o, m.ImportStarUsage):
             known,stars = o.message_args
             if not exported or any(hasattr(import_module(s, package), known) for s in stars.split(', ')): continue

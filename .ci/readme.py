@@ -17,5 +17,5 @@ def markdown(cell):
 
 cells = NBProcessor(root/'nbs/index.ipynb', rm_directives=True, process=True).nb.cells
 text = '\n\n'.join(part.strip('\n') for c in cells for part in markdown(c))
-text = re.sub(r'\]\((\w[^:)]*\.ipynb)', r'](nbs/\1', text).replace('](../', '](')  # Links start in nbs/ there, at the top here
+text = re.sub(r'\]\((\w[^:)]*)\)', r'](nbs/\1)', text).replace('](../', '](')  # Links start in nbs/ there, at the top here
 (root/'README.md').write_text(f'{text}\n\n<!-- Written from nbs/index.ipynb by .ci/readme.py: edit the notebook -->\n', encoding='utf-8')
