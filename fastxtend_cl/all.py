@@ -14,6 +14,9 @@ from .callback.amp import *
 from .callback.channelslast import *
 from .summary import *
 from .callback.summary import *
+from .parity_report import ChannelsLastParity
+from .parity import channelslast_parity
+from .callback.parity import *
 from .bench import ChannelsLastBench, TrialConfig, channelslast_bench
 
 __all__ = [o for o in globals() if not o.startswith('_')]

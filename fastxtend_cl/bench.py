@@ -20,8 +20,9 @@ from .callback.amp import learner_device
 from .hazards import crash_prone
 from .layers import replace_layers
 from .outcome import Sameness, compare, distances, floats, scale_of
+from .parity import channelslast_parity
 from .timing import Progress, interleave, noise, peak_memory, speedups
-from .trial import LearnerTrial, ModuleTrial, TrialConfig, formats, idle_callbacks, mean_square, precisions, skip_reason, would_replace
+from .trial import LearnerTrial, ModuleTrial, TrialConfig, formats, idle_callbacks, precisions, skip_reason, would_replace
 
 # %% ../nbs/43_bench.ipynb #e23bcb8c
 def _references(pool, amp, step32, refs):
@@ -42,8 +43,16 @@ def _end_to_end(config, out, ref, scale):
     return compare(out, ref, scale, least)
 
 def _layer_by_layer(config, trial):
-    "Is each layer in channels last what it is in contiguous format?"
-    return None
+    "Is each layer in channels last what it is in contiguous format? `None` if there is none to compare"
+    inputs,targets = trial.prepared()
+    model = replace_layers(deepcopy(trial.model)) if config.replace else trial.model
+    res = channelslast_parity(model, *inputs, loss_func=trial.loss_func, targets=targets, amp=None if config.amp == 'fp32' else config.amp, train=trial.train)
+    if res.differing: return _layer(False, res.differing[0])
+    left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
+    if left and config.amp != 'fp32': return Sameness(None, '; '.join(f'{k} was not compared: {why}' for k,why in left.items()))
+    return _layer(True, max(res.rows, key=lambda r: (r.allowed < 1, r.error/max(r.allowed, 1e-30)))) if res.rows else None
+
+def _layer(same, row): return Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed)
 
 def _both(a, b):
     "The worse of two answers; of two equally good ones the one that came nearer to its limit"
@@ -171,7 +180,9 @@ class _Bench:
     def layers(self, row):
         "Compare layer by layer, if there is time for it or it matters"
         if not row.config.last or row.config.compile or not row.sameness or row.same is False or self.plan.faster_only and row.verdict != 'faster': return
-        row.sameness = _both(row.sameness, _layer_by_layer(row.config, self.pool[self.base]))
+        try: found = _layer_by_layer(row.config, self.pool[self.base])
+        except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
+        row.sameness = _both(row.sameness, found)
 
     def failed(self, row, e):
         if row is self.rows[0]: raise e

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['formats', 'precisions', 'tf32_code', 'TrialConfig', 'has_tf32', 'tf32', 'has_amp_mode', 'skip_reason',
-           'would_replace', 'shapes_step', 'idle_callbacks', 'LearnerTrial', 'mean_square', 'ModuleTrial']
+           'would_replace', 'shapes_step', 'idle_callbacks', 'LearnerTrial', 'ModuleTrial']
 
 # %% ../nbs/41_trial.ipynb #fc597568
 import warnings
@@ -20,6 +20,7 @@ from .callback.channelslast import *
 from .layers import drop_ins, replace_layers, restore_layers
 from .memory_format import apply_channels_last, apply_contiguous, map_tensors, to_channelslast, to_contiguous
 from .outcome import Outcome, SameDraws, floats, nudge, nudge_tensors
+from .parity import mean_square
 from .utils import less_random
 
 # %% ../nbs/41_trial.ipynb #8591e7a1
@@ -175,6 +176,8 @@ class LearnerTrial:
 
     @property
     def model(self): return self.learn.model
+    @property
+    def loss_func(self): return self.learn.loss_func
 
     def step(self):
         "One step of the training or validation loop"
@@ -250,11 +253,7 @@ def prepared(self:LearnerTrial) -> tuple:
         self.learn('before_batch')
     return self.learn.xb,self.learn.yb
 
-# %% ../nbs/41_trial.ipynb #a0d91ca4
-def mean_square(out, *_):
-    "A loss for whoever gives none: the mean square of each output"
-    return sum(t.float().square().mean() for t in floats(out))
-
+# %% ../nbs/41_trial.ipynb #2b3ff056
 def _device_of(model, inputs=()): return next((t.device for t in (*model.parameters(), *floats(inputs))), torch.device('cpu'))
 def _to_float(x): return map_tensors(lambda o: o.float() if o.is_floating_point() else o, x)
 
