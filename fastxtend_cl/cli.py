@@ -34,7 +34,7 @@ class CommandError(Exception): "What a user can put right; a command prints it a
 exit_codes = '''exit codes:
   0    done
   2    an option that cannot be, said in one line
-  130  interrupted; what was measured until then is in the file of --json'''
+  130  interrupted'''
 
 def command_parser(
     f, # Function with docments; its attribute `examples` has options to show
@@ -197,4 +197,4 @@ def bench(
     if plot: res.plot().figure.savefig(plot, bbox_inches='tight', dpi=110)
     return res
 
-bench.examples = ['--arch efficientnet_b0 --size 224 --bs 32', '--path ~/images --amp fp32,bf16 --json bench.json --plot bench.png', '--arch unet:resnet34 --infer']
+bench.examples = ['--arch efficientnet_b0 --size 224 --bs 32', '--path images --amp fp32,bf16 --plot bench.png', '--arch unet:resnet34 --infer']

@@ -179,7 +179,7 @@ def demo(
     device:str=None, # Such as cpu or cuda; the default is a GPU if there is one
     seed:int=42, # Of weights and batches
     budget:float=12, # Seconds after which no new round of the bench begins
-    json:str=None, # File to write the results to, as JSON
+    json:str=None, # File to write the results to, as JSON; if interrupted, those until then
     plot:str=None, # File to write a picture to, such as demo.png
 ) -> Demo:
     "Convert a small fastai Learner, prove that it runs channels last, measure what that brings, and train it both ways"
