@@ -14,7 +14,9 @@ root = Path(__file__).resolve().parent.parent
 lib = 'fastxtend_cl'
 widest = 140
 
-def tracked(*globs): return [root/o for o in subprocess.check_output(['git', 'ls-files', '--', *globs], cwd=root, text=True).splitlines() if (root/o).exists()]
+def tracked(*globs):
+    names = subprocess.check_output(['git', 'ls-files', '--', *globs], cwd=root, text=True).splitlines()
+    return [root/o for o in names if (root/o).exists()]
 def name(path): return path.relative_to(root).as_posix()
 
 def cells(path, kind='code'):
@@ -32,7 +34,8 @@ def is_import(node): return isinstance(node, (ast.Import, ast.ImportFrom))
 def overloads(tree):
     "Lines of functions whose name may be used again: transforms chosen by type, and methods that fastcore's `patch` moves to their class"
     funcs = [o for o in ast.walk(tree) if isinstance(o, ast.FunctionDef)]
-    meant = [o for o in funcs if o.name in ('encodes','decodes','setups') or any(ast.unparse(d).startswith('patch') for d in o.decorator_list)]
+    patched = lambda o: any(ast.unparse(d).startswith('patch') for d in o.decorator_list)
+    meant = [o for o in funcs if o.name in ('encodes','decodes','setups') or patched(o)]
     return {n for o in meant for n in range(min([o.lineno, *(d.lineno for d in o.decorator_list)]), o.lineno+1)}
 
 def flakes(path):
@@ -44,7 +47,7 @@ def flakes(path):
     meant = overloads(tree)
     for o in sorted(checker.Checker(tree, filename=str(path)).messages, key=lambda o: o.lineno):
         if '# noqa' in lines[o.lineno-1] or isinstance(o, m.ImportStarUsed): continue
-        if isinstance(o, m.UnusedImport) and ('*' in lines[o.lineno-1] or path.name in ('__init__.py','all.py')): continue  # These pass names on
+        if isinstance(o, m.UnusedImport) and ('*' in lines[o.lineno-1] or path.name == 'all.py'): continue  # These pass names on
         if isinstance(o, m.RedefinedWhileUnused) and o.message_args[1] in meant: continue
         if isinstance(o, m.ImportStarUsage):
             known,stars = o.message_args
@@ -56,7 +59,7 @@ def private_imports(path):
     for o in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if not (isinstance(o, ast.ImportFrom) and (o.level or (o.module or '').split('.')[0] == lib)): continue
         for a in o.names:
-            if a.name.startswith('_') and not a.name.startswith('__') and a.name != '_modidx': yield f'{name(path)}:{o.lineno}: imports the private name {a.name}'
+            if re.match('_(?!_|modidx$)', a.name): yield f'{name(path)}:{o.lineno}: imports the private name {a.name}'
 
 def long_lines(path):
     "Lines of code over 140 characters, in a script or the cells of a notebook"
@@ -96,7 +99,8 @@ def mixed_cells(path):
         if not exported and not any(is_import(o) for o in ast.walk(tree)): continue
         known |= own_names(tree)
         needs = {o.id for o in ast.walk(tree) if isinstance(o, ast.Name)} - known
-        if needs and not exported: yield f'{name(path)}: cell {i} mixes an import with code that needs {", ".join(sorted(needs))} of other cells'
+        names = ', '.join(sorted(needs))
+        if needs and not exported: yield f'{name(path)}: cell {i} mixes an import with code that needs {names} of other cells'
 
 fence = re.compile(r'^(```|~~~).*?^\1', re.M|re.S)
 link = re.compile(r'''!?\[[^]]*\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)|(?:src|href)=["']([^"']+)["']''')
@@ -120,7 +124,8 @@ def broken_links(path):
         file,_,anchor = target.partition('#')
         there = (path.parent/file).resolve() if file else path
         if not there.exists(): yield f'{name(path)}: link to {target}: no such file'
-        elif anchor and there.suffix in ('.md','.ipynb') and anchor.lower() not in anchors(there): yield f'{name(path)}: link to {target}: no such heading'
+        elif anchor and there.suffix in ('.md','.ipynb') and anchor.lower() not in anchors(there):
+            yield f'{name(path)}: link to {target}: no such heading'
 
 def main():
     sys.path.insert(0, str(root))

@@ -12,7 +12,8 @@ def markdown(cell):
     dirs = getattr(cell, 'directives_', {})
     if hidden & dirs.keys(): return []
     data = [o.get('data', {}) for o in cell.outputs]
-    outs = [''.join(o['text/markdown']) if 'text/markdown' in o else '\n'.join('    '+l for l in ''.join(o['text/plain']).splitlines()) for o in data if 'text/plain' in o]
+    indented = lambda text: '\n'.join('    '+l for l in text.splitlines())
+    outs = [''.join(o['text/markdown']) if 'text/markdown' in o else indented(''.join(o['text/plain'])) for o in data if 'text/plain' in o]
     return ([] if 'echo' in dirs else [f'```python\n{cell.source}\n```']) + outs
 
 cells = NBProcessor(root/'nbs/index.ipynb', rm_directives=True, process=True).nb.cells

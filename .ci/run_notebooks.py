@@ -17,7 +17,7 @@ from contextlib import contextmanager as _contextmanager
 def _expect_fail(exc=Exception, contains='', msg='', regex=''):
     import re
     try: yield
-    except exc as e: assert contains in str(e) and re.search(regex, str(e)), f'Expected {contains or regex!r} in exception but got: {e}. {msg}'
+    except exc as e: assert contains in str(e) and re.search(regex, str(e)), f'Expected {contains or regex!r}, but got: {e}. {msg}'
     else: assert False, f'Expected {exc.__name__} but none raised. {msg}'
 
 if not hasattr(_t, 'expect_fail'):
@@ -34,14 +34,16 @@ def imports_nbdev(source):
     "Does this cell import nbdev? What it does then is for the pages, and not for the tests"
     try: tree = ast.parse(source)
     except SyntaxError: return False  # A cell with magics
-    names = [n for o in ast.walk(tree) for n in ([o.module or ''] if isinstance(o, ast.ImportFrom) else [a.name for a in o.names] if isinstance(o, ast.Import) else [])]
+    names = [o.module or '' for o in ast.walk(tree) if isinstance(o, ast.ImportFrom)]
+    names += [a.name for o in ast.walk(tree) if isinstance(o, ast.Import) for a in o.names]
     return any(o.split('.')[0] == 'nbdev' for o in names)
 
 def runs(cell, flags):
     "Is `cell` one that `nbdev-test` would run?"
     source = ''.join(cell['source'])
     given = dict(directive.findall(source))
-    return cell['cell_type'] == 'code' and given.get('eval', '').lower() != 'false' and not flags & given.keys() and not imports_nbdev(source)
+    if cell['cell_type'] != 'code' or given.get('eval', '').lower() == 'false': return False
+    return not flags & given.keys() and not imports_nbdev(source)
 
 def run(path, flags=None):
     "Run one notebook; its path, whether it passed, seconds, and what went wrong"

@@ -12,7 +12,8 @@ meta,here = metadata('fastxtend_cl'),Path(fastxtend_cl.__file__).resolve()
 assert here.is_relative_to(Path(sys.prefix).resolve()), f'{here} is not what was installed'
 assert meta['Version'] == fastxtend_cl.__version__, 'package and metadata have two versions'
 assert meta['License-Expression'] == 'Apache-2.0' and meta.get_all('License-File') and meta.get_all('Classifier')
-assert 'Channels-last training' in meta.get_payload() and '](nbs/' not in meta.get_payload(), 'the long description has links that only a checkout has'
+text = meta.get_payload()
+assert 'Channels-last training' in text and '](nbs/' not in text, 'the long description has links that only a checkout has'
 
 learn = unet_learner(photos_dls(size=32, bs=2), resnet18, pretrained=False, n_out=2).to_channelslast(use_amp=False)
 assert learn.channelslast_summary().bytes == 0
@@ -20,6 +21,7 @@ with learn.no_bar(), learn.no_logging(): learn.fit(1)
 for command in ([sys.executable, '-m', 'fastxtend_cl'], ['channelslast-bench'], ['channelslast-demo']):
     res = subprocess.run([*command, '--version'], capture_output=True, text=True)
     assert res.returncode == 0 and fastxtend_cl.__version__ in res.stdout, res
-bench = subprocess.run(['channelslast-bench', '--arch', 'unet:resnet18', '--size', '32', '--bs', '2', '--amp', 'fp32', '--budget', '1'], capture_output=True, text=True)
+options = '--arch unet:resnet18 --size 32 --bs 2 --amp fp32 --budget 1'.split()
+bench = subprocess.run(['channelslast-bench', *options], capture_output=True, text=True)
 assert bench.returncode == 0 and 'channels_last fp32' in bench.stdout, bench
 print(f'{here.parent}: version {fastxtend_cl.__version__} works')

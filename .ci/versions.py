@@ -22,7 +22,7 @@ def run(*args, **kwargs):
     return subprocess.run([str(o) for o in args], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
 
 def prove(python, resolution, extra=()):
-    "Build one environment, run the notebooks in it, and return the row: versions, notebooks, which failed, and the end of the log if one did"
+    "Build one environment, run the notebooks in it, and return the row: versions, which notebooks failed, and the log's end if one did"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as tmp:
         env,clone,out = Path(tmp)/'env',Path(tmp)/'clone',Path(tmp)/'notebooks.json'
         exe = env/('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
@@ -41,7 +41,8 @@ def prove(python, resolution, extra=()):
         failed = [o['notebook'] for o in notebooks if not o['passed']]
         if res.returncode: print(res.stdout[-5000:])
         log = '' if res.returncode == 0 else res.stdout.replace(tmp, '')[-2000:]
-        return dict(resolution=' '.join([resolution, *extra]), **versions, notebooks=len(notebooks), failed=failed, passed=res.returncode == 0, log=log)
+        return dict(resolution=' '.join([resolution, *extra]), **versions, notebooks=len(notebooks), failed=failed,
+            passed=res.returncode == 0, log=log)
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -5,14 +5,14 @@ python -m fastxtend_cl bench    which memory format and precision is fastest for
 
 Each takes --help. They are also installed as channelslast-demo and channelslast-bench.
 """
-import sys
-import warnings
+import os, sys, warnings
 
 rooms = dict(demo='demo', bench='cli')
 
 def run(command, prog, argv):
     "Exit code of `command` with options `argv`; what takes long to import is imported here"
     warnings.simplefilter('ignore')  # Those of other libraries, which begin when they are imported
+    os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
     try:
         if argv == ['--version']: return print(version()) or 0
         from importlib import import_module

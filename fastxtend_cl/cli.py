@@ -135,7 +135,7 @@ def _images(path):
     bad = set(verify_images(files)) if files else set()
     if bad: print(f'{len(bad)} of {len(files)} images cannot be read and are left out')
     counts = Counter(f.parent.name for f in files if f not in bad)
-    if len(counts) < 2: raise CommandError(f'{len(counts)} sub-folders with readable images in {str(path)!r}: there should be two at least, one a class')
+    if len(counts) < 2: raise CommandError(f'{len(counts)} sub-folders with readable images in {str(path)!r}: two at least, one a class')
     for name,n in counts.items():
         if n < 2: raise CommandError(f'one image in {name!r}: a class needs two at least')
     return L(f for f in files if f not in bad),sorted(counts)
@@ -151,7 +151,8 @@ def bench_dls(
     kwargs = dict(bs=bs, device=device, num_workers=0)
     if path:
         files,classes = _images(path)
-        block = DataBlock((ImageBlock, CategoryBlock(vocab=classes)), get_y=parent_label, splitter=RandomSplitter(seed=42), item_tfms=Resize(size))
+        block = DataBlock((ImageBlock, CategoryBlock(vocab=classes)), get_y=parent_label, splitter=RandomSplitter(seed=42),
+            item_tfms=Resize(size))
         dls = block.dataloaders(files, **kwargs)
     else: dls = (photos_dls if unet else digits_dls)(size=size, **kwargs)
     if len(dls.train_ds) < bs: raise CommandError(f'bs {bs} is more than the {len(dls.train_ds)} images to train with')
@@ -197,4 +198,5 @@ def bench(
     if plot: res.plot().figure.savefig(plot, bbox_inches='tight', dpi=110)
     return res
 
-bench.examples = ['--arch efficientnet_b0 --size 224 --bs 32', '--path images --amp fp32,bf16 --plot bench.png', '--arch unet:resnet34 --infer']
+bench.examples = ['--arch efficientnet_b0 --size 224 --bs 32', '--path images --amp fp32,bf16 --plot bench.png',
+    '--arch unet:resnet34 --infer']

@@ -16,7 +16,7 @@ from time import perf_counter
 from fastai.vision.all import *
 from fastai.callback.channelslast import ChannelsLast
 
-import fastxtend_cl.bench # noqa: gives `Learner` its bench
+import fastxtend_cl.bench  # noqa: gives `Learner` its bench
 from .callback.amp import default_amp_mode
 from .callback.channelslast import *
 from .callback.summary import *
@@ -138,14 +138,16 @@ class Demo:
     @property
     def same(self):
         "How far apart the losses of both ways are, and what that means"
-        return f'The losses differ by {drift(self.runs, 1):.0e} of themselves; moving the weights by a rounding moves them by {drift(self.runs, 2):.0e}.'
+        seen,rounding = drift(self.runs, 1),drift(self.runs, 2)
+        return f'The losses differ by {seen:.0e} of themselves; moving the weights by a rounding moves them by {rounding:.0e}.'
 
     @property
     def verdict(self):
         "What was gained, and the line of code"
         if not self.runs: return 'interrupted'
         row = self.bench.best_row
-        gain = f'Gained: a training step {row.speedup.ratio:.2f} times as fast' if row.verdict == 'faster' else 'Nothing gained in time here'
+        gained = row.verdict == 'faster'
+        gain = f'Gained: a training step {row.speedup.ratio:.2f} times as fast' if gained else 'Nothing gained in time here'
         return f'{gain}: {row.config.code}'
 
     def to_json(self,
@@ -171,6 +173,7 @@ class Demo:
             axs[2].plot(range(1, len(epochs)+1), [o.valid_loss for o in epochs], style, marker='o', label=k)
         axs[2].set_title('validation loss', loc='left', fontsize=10)
         axs[2].set_xlabel('epoch')
+        axs[2].set_ylim(bottom=0)
         axs[2].xaxis.get_major_locator().set_params(integer=True)
         axs[2].legend(frameon=False, fontsize=8)
         for ax in axs[:2]: ax.invert_yaxis()
@@ -206,7 +209,8 @@ def demo(
         print('1. Convert, and prove it: what one training step copies inside the model')
         res.copies = copies(make)
         for o in res.copies: print(f'   {o.way:26}{o.mb:7.1f} MB')
-        print(f'{wrapped(res.copies[0].verdict)}\n\n2. Measure: the same step in each format and precision', flush=True)
+        print(wrapped(f'{res.copies[0].way}: {res.copies[0].verdict}'))
+        print('\n2. Measure: the same step in each format and precision', flush=True)
         res.bench = make().channelslast_bench(amp_modes=amps, budget=budget)
         print(f'{bench_text(res.bench)}\n\n3. Train both ways, and see that it is the same', flush=True)
         config = res.bench.best if res.bench.best != TrialConfig() else TrialConfig('channels_last')
