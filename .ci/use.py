@@ -15,7 +15,7 @@ assert meta['License-Expression'] == 'Apache-2.0' and meta.get_all('License-File
 text = meta.get_payload()
 assert 'Channels-last training' in text and '](nbs/' not in text, 'the long description has links that only a checkout has'
 
-learn = unet_learner(photos_dls(size=32, bs=2), resnet18, pretrained=False, n_out=2).to_channelslast(use_amp=False)
+learn = unet_learner(photos_dls(size=64, bs=2), resnet18, pretrained=False, n_out=2).to_channelslast(use_amp=False)
 assert learn.channelslast_summary().bytes == 0
 with learn.no_bar(), learn.no_logging(): learn.fit(1)
 for command in ([sys.executable, '-m', 'fastxtend_cl'], ['channelslast-bench'], ['channelslast-demo']):
