@@ -1,27 +1,21 @@
-"The package's metadata and requirements, read from `settings.ini`."
+"What `pyproject.toml` leaves open: the requirements, from `settings.ini`, and the long description, from `README.md`."
+import re
 from configparser import ConfigParser
 from pathlib import Path
-from setuptools import find_packages, setup
+from setuptools import setup
 
 here = Path(__file__).parent
-parser = ConfigParser(delimiters=['='], interpolation=None)
-parser.read(here/'settings.ini', encoding='utf-8')
-cfg = parser['DEFAULT']
-scripts = cfg['console_scripts'].strip().splitlines()
-lib = 'fastxtend_cl'
+cfg = ConfigParser()
+cfg.read(here/'settings.ini', encoding='utf-8')
+needs = {k:v.split() for k,v in cfg['DEFAULT'].items()}
+
+def on_an_index(readme):
+    "The README without what only a checkout has: its pictures, and the links to its files, of which the text stays"
+    return re.sub(r'\[([^][]*)\]\((?!https?:)[^)]*\)', r'\1', re.sub(r'!\[[^]]*\]\((?!https?:)[^)]*\)\n*', '', readme))
 
 setup(
-    version=cfg['version'],
-    description=cfg['description'],
-    long_description=(here/'README.md').read_text(encoding='utf-8'),
+    long_description=on_an_index((here/'README.md').read_text(encoding='utf-8')),
     long_description_content_type='text/markdown',
-    keywords=cfg['keywords'].split(),
-    author=cfg['author'],
-    license=cfg['license'],
-    python_requires=f">={cfg['min_python']}",
-    classifiers=[f'Programming Language :: Python :: {v}' for v in cfg['python_versions'].split()],
-    packages=find_packages(include=[f'{lib}*']),
-    install_requires=cfg['requirements'].split(),
-    extras_require={'dev': cfg['dev_requirements'].split()},
-    entry_points={'console_scripts': scripts, 'nbdev': [f'{lib} = {lib}._modidx:d']},
+    install_requires=needs['requirements'],
+    extras_require={'test': needs['test_requirements'], 'dev': needs['test_requirements'] + needs['dev_requirements']},
 )

@@ -1,7 +1,6 @@
 "Write README.md from `nbs/index.ipynb` (what `nbdev-readme` does, where Quarto is not installed)"
 import re
 from pathlib import Path
-from fastcore.nbio import read_nb
 from nbdev.process import NBProcessor
 
 root = Path(__file__).parent.parent
@@ -13,10 +12,11 @@ def markdown(cell):
     dirs = getattr(cell, 'directives_', {})
     if hidden & dirs.keys(): return []
     data = [o.get('data', {}) for o in cell.outputs]
-    outs = [''.join(o['text/markdown']) if 'text/markdown' in o else '\n'.join('    '+l for l in ''.join(o['text/plain']).splitlines()) for o in data if 'text/plain' in o]
+    indented = lambda text: '\n'.join('    '+l for l in text.splitlines())
+    outs = [''.join(o['text/markdown']) if 'text/markdown' in o else indented(''.join(o['text/plain'])) for o in data if 'text/plain' in o]
     return ([] if 'echo' in dirs else [f'```python\n{cell.source}\n```']) + outs
 
 cells = NBProcessor(root/'nbs/index.ipynb', rm_directives=True, process=True).nb.cells
 text = '\n\n'.join(part.strip('\n') for c in cells for part in markdown(c))
-text = re.sub(r'\]\((\w[^:)]*\.ipynb)', r'](nbs/\1', text).replace('](../', '](')  # Links start in nbs/ there, at the top here
+text = re.sub(r'\]\((\w[^:)]*)\)', r'](nbs/\1)', text).replace('](../', '](')  # Links start in nbs/ there, at the top here
 (root/'README.md').write_text(f'{text}\n\n<!-- Written from nbs/index.ipynb by .ci/readme.py: edit the notebook -->\n', encoding='utf-8')

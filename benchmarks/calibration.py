@@ -3,16 +3,31 @@
 faster: simulated benches in which every alternative equals the base. How often is one called faster all the same? And how often is
     one that is faster found? Writes results/calibration-faster.json.
 
-python benchmarks/calibration.py faster
+faults: layers that are wrong in channels last only, in a learner, in one that accumulates or clips gradients, and in a plain module, in
+    fp32, bf16 and fp16. Is each row of the bench called another result, and is the same model without the fault called the same?
+    Writes results/calibration-faults.json.
+alarms: architectures of torchvision and timm, in which nothing is wrong, with batches of 1, 2 and 8, untrained and after some steps of
+    training, in fp32 and bf16. Is any called another result? Goes on where it stopped; writes results/calibration-alarms.json.
+
+python benchmarks/calibration.py faster|faults|alarms
 """
-import argparse, warnings
+import argparse, gc, json, math, time, warnings
 warnings.filterwarnings('ignore')
 from itertools import product
 from unittest.mock import patch
 import numpy as np
-import torch
-from fastxtend_cl import timing
-from common import environment, save
+import torch, torch.nn.functional as F
+from torch import nn
+from fastai.vision.all import ConvLayer, CrossEntropyLossFlat, DataLoaders, Flatten, GradientAccumulation, GradientClip, Learner, TfmdDL
+from fastxtend_cl import bench, timing
+from fastxtend_cl.bench import channelslast_bench
+from fastxtend_cl.bench_report import BenchRow
+from fastxtend_cl.callback import amp as amp_module
+from fastxtend_cl.memory_format import is_channels_last
+from fastxtend_cl.trial import ModuleTrial, TrialConfig
+from fastxtend_cl.utils import less_random
+from common import environment, results, save
+from models import build
 
 # ---- faster: noise as machines have it, as logarithms of `n` step times one after the other
 def quiet(rng, n):      return rng.normal(0, .01, n)
@@ -50,11 +65,141 @@ def faster(trials):
         power.append({'speed-up':speed, 'rounds':rounds, 'found':found/trials})
     save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power, worst=max(r['called_faster'] for r in rows))
 
+# ---- faults: a convolution that is wrong in channels last. What a precision rounds by is about 3e-7, 2e-3 and 3e-4 of a layer's output
+sizes = dict(fp32=1e-3, bf16=2e-2, fp16=3e-3)
+
+def some(i, dim=0):
+    "A function that makes index `i` of dimension `dim` of its tensor `1+s` times as large"
+    def f(t, s):
+        t = t.clone()
+        t.select(dim, i).mul_(1+s)
+        return t
+    return f
+def scaled(t, s): return t*(1+s)
+def flipped(t, s): return -t
+def zeroed(t, s): return t*0
+def swapped(t, s): return t[[1, 0, *range(2, len(t))]]
+def zero_last(t, s): return t*torch.arange(len(t), device=t.device).lt(len(t)-1).view(-1, *[1]*(t.dim()-1))
+def border(t, s): return some(0, 2)(t, s)
+def not_a_number(t, s):
+    t = t.clone()
+    t[0,0,1,1] = math.nan
+    return t
+def by_position(t, s):
+    "Scales the first channel, or so it thinks: right in contiguous format only"
+    t = t.clone()
+    n,c,h,w = t.shape
+    t.as_strided((n, h*w), (c*h*w, 1)).mul_(1+s)
+    return t
+# What is wrong: of which tensor, and how
+faults = {'output scaled':('output', scaled), 'output, one channel':('output', some(3, 1)), 'output, one sample':('output', some(-1)), 'output, border':('output', border),
+    'output, by memory position':('output', by_position), 'output, samples swapped':('output', swapped), 'output, last sample zeroed':('output', zero_last), 'output, a NaN':('output', not_a_number),
+    'output, in evaluation only':('evaluation', scaled), 'input gradient scaled':('input', scaled), 'input gradient, one channel':('input', some(2, 1)), 'input gradient flipped':('input', flipped),
+    'input gradient zeroed':('input', zeroed), 'weight gradient scaled':('weight', scaled), 'weight gradient, one filter':('weight', some(1)), 'bias gradient scaled':('bias', scaled),
+    'bias gradient zeroed':('bias', zeroed), 'activation scaled':('activation', scaled)}
+
+class Backward(torch.autograd.Function):
+    "The same tensor, with a wrong gradient"
+    @staticmethod
+    def forward(ctx, x, f, size):
+        ctx.f,ctx.size = f,size
+        return x.view_as(x)
+    @staticmethod
+    def backward(ctx, g): return ctx.f(g, ctx.size), None, None
+
+class Faulty(nn.Conv2d):
+    "A convolution with an activation that is wrong in channels last"
+    what,how,size = None,None,None
+    def forward(self, x):
+        wrong = self.what if is_channels_last(x) and (self.what != 'evaluation' or not self.training) else None
+        bad = lambda t, name: Backward.apply(t, self.how, self.size) if wrong == name else t
+        out = F.conv2d(bad(x, 'input'), bad(self.weight, 'weight'), bad(self.bias, 'bias'), self.stride, self.padding)
+        if wrong in ('output','evaluation'): out = self.how(out, self.size)
+        out = F.leaky_relu(out)
+        return self.how(out, self.size) if wrong == 'activation' else out
+
+def faulty_model(fault, amp):
+    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
+    if fault: (model[1].what,model[1].how),model[1].size = faults[fault],sizes[amp]
+    return model
+
+def data(n=4, size=20):
+    with less_random(7): return torch.randn(n, 3, size, size), torch.randint(10, (n,))
+
+def of_learner(model, *cbs):
+    items = list(zip(*data(16)))
+    dls = DataLoaders(*(TfmdDL(items, bs=4, num_workers=0) for _ in range(2)))
+    learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), cbs=cbs)
+    return learn.channelslast_bench
+def of_module(model): return lambda **kwargs: channelslast_bench(model, data()[0], loss_func=nn.CrossEntropyLoss(), targets=data()[1], **kwargs)
+places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientAccumulation(64)), clipping=lambda m: of_learner(m, GradientClip(.01)), module=of_module)
+
+def plant():
+    rows = []
+    with patch.object(amp_module, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
+        for amp,place,fault in product(sizes, places, [None, *faults]):
+            res = places[place](faulty_model(fault, amp))(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600, train=fault != 'output, in evaluation only')
+            row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
+            rows.append(dict(fault=fault or 'none', place=place, amp=amp, size=sizes[amp], same=row.same, where=row.sameness and row.sameness.where,
+                error=row.sameness and row.sameness.error, allowed=row.sameness and row.sameness.allowed, note=row.note, ok=row.same is (fault is None)))
+            if not rows[-1]['ok']: print(rows[-1], flush=True)
+    for r in rows: r.update({k:None for k in ('error','allowed') if r[k] is not None and not math.isfinite(r[k])})
+    bad = [r for r in rows if not r['ok']]
+    save('calibration-faults', environment=environment(), rows=rows, planted=sum(r['fault'] != 'none' for r in rows), missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad))
+
+# ---- alarms: nothing is wrong with these
+archs = [(o,'torchvision') for o in 'resnet18 mobilenet_v2 mobilenet_v3_small squeezenet1_1 mnasnet0_5 shufflenet_v2_x0_5 densenet121 alexnet googlenet regnet_y_400mf efficientnet_b0'.split()] + [
+    (o,'timm') for o in 'convnext_atto efficientnet_lite0 mobilenetv2_050 regnetx_002 ghostnet_050 edgenext_xx_small mobilevit_xxs lcnet_035 fasternet_t0 starnet_s050 resnet10t regnety_004'.split()]
+
+def trained(model, size, steps=10):
+    "`model` after some steps"
+    opt = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-2, momentum=.9)
+    for i in range(steps):
+        with less_random(i): x = torch.randn(8, 3, size, size)
+        out = model(x)
+        F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, torch.arange(8) % 10).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.)
+        opt.step()
+        opt.zero_grad()
+    return model
+
+def same_results(model, x, y):
+    "The bench's rows for `model`, without times"
+    loss = lambda out, y: F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, y)
+    configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
+    run = bench._Bench(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs], x.device, 3, math.inf, False, [])
+    run.reference()
+    for r in run.rows:
+        run.check(r)
+        run.layers(r)
+    return run.rows
+
+def alarms(size=64):
+    path = results/'calibration-alarms.json'
+    rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+    done = {(r['model'], r['training'], r['bs']) for r in rows}
+    for (name,source),steps in product(archs, (0,10)):
+        if all((name, steps, n) in done for n in (1,2,8)): continue
+        with less_random(): model = build(name, source)[0]
+        if steps: trained(model, size, steps)
+        for n in (1,2,8):
+            if (name, steps, n) in done: continue
+            with less_random(n): x,y = torch.randn(n, 3, size, size),torch.randint(10, (n,))
+            try: found = same_results(model, x, y)
+            except Exception as e: rows.append(dict(model=name, source=source, training=steps, bs=n, config='all', same=None, where=f'{type(e).__name__}: {str(e)[:100]}', error=None, allowed=None))
+            else: rows += [dict(model=name, source=source, training=steps, bs=n, config=str(r.config), same=r.same, where=r.sameness.where, error=r.sameness.error, allowed=r.sameness.allowed) for r in found]
+            for r in rows:
+                if r['same'] is not True and (r['model'], r['training'], r['bs']) == (name, steps, n): print(r, flush=True)
+        save('calibration-alarms', environment=environment(), size=size, rows=[{k:None if isinstance(v, float) and not math.isfinite(v) else v for k,v in r.items()} for r in rows],
+            compared=sum(r['same'] is not None for r in rows), false_alarms=sum(r['same'] is False for r in rows), cannot_tell=sum(r['same'] is None for r in rows))
+        gc.collect()
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['faster'])
+    p.add_argument('what', choices=['faster','faults','alarms'])
     p.add_argument('--trials', type=int, default=1000, help='simulated benches of each kind')
     a = p.parse_args()
     if a.what == 'faster': faster(a.trials)
+    else: dict(faults=plant, alarms=alarms)[a.what]()
 
 if __name__ == '__main__': main()

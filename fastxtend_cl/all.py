@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/90_all.ipynb #3e9ac23b
+# %% ../nbs/90_all.ipynb #d3b76865
 from .memory_format import *
 from .utils import *
 from .data import *
@@ -18,6 +18,8 @@ from .callback.summary import *
 from .parity_report import ChannelsLastParity
 from .parity import channelslast_parity
 from .callback.parity import *
-from .bench import ChannelsLastBench, TrialConfig, channelslast_bench
+from .bench_report import ChannelsLastBench
+from .trial import TrialConfig
+from .bench import channelslast_bench
 
 __all__ = [o for o in globals() if not o.startswith('_')]

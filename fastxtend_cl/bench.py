@@ -50,7 +50,7 @@ def _layer_by_layer(config, trial):
     if res.differing: return _layer(False, res.differing[0])
     left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
     if left and config.amp != 'fp32': return Sameness(None, '; '.join(f'{k} was not compared: {why}' for k,why in left.items()))
-    return _layer(True, max(res.rows, key=lambda r: r.error/r.allowed if r.allowed else 0)) if res.rows else None
+    return _layer(True, max(res.rows, key=lambda r: (r.allowed < 1, r.error/max(r.allowed, 1e-30)))) if res.rows else None
 
 def _layer(same, row): return Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed)
 
