@@ -22,7 +22,7 @@ from fastai.vision.all import ConvLayer, CrossEntropyLossFlat, DataLoaders, Flat
 from fastxtend_cl import bench, timing
 from fastxtend_cl.bench import channelslast_bench
 from fastxtend_cl.bench_report import BenchRow
-from fastxtend_cl.callback import amp as amp_module
+from fastxtend_cl import precision
 from fastxtend_cl.memory_format import is_channels_last
 from fastxtend_cl.trial import ModuleTrial, TrialConfig
 from fastxtend_cl.utils import less_random
@@ -136,7 +136,7 @@ places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientA
 
 def plant():
     rows = []
-    with patch.object(amp_module, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
+    with patch.object(precision, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
         for amp,place,fault in product(sizes, places, [None, *faults]):
             res = places[place](faulty_model(fault, amp))(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600, train=fault != 'output, in evaluation only')
             row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))

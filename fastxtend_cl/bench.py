@@ -22,6 +22,7 @@ from .layers import replace_layers
 from .outcome import Sameness, compare, distances, floats, scale_of
 from .parity import channelslast_parity
 from .timing import Progress, interleave, noise, peak_memory, speedups
+from .tf32 import tf32
 from .trial import LearnerTrial, ModuleTrial, TrialConfig, formats, idle_callbacks, precisions, skip_reason, would_replace
 
 # %% ../nbs/43_bench.ipynb #e23bcb8c
@@ -46,7 +47,7 @@ def _layer_by_layer(config, trial):
     "Is each layer in channels last what it is in contiguous format? `None` if there is none to compare"
     inputs,targets = trial.prepared()
     model = replace_layers(deepcopy(trial.model)) if config.replace else trial.model
-    res = channelslast_parity(model, *inputs, loss_func=trial.loss_func, targets=targets, amp=None if config.amp == 'fp32' else config.amp, train=trial.train)
+    with tf32(config.tf32): res = channelslast_parity(model, *inputs, loss_func=trial.loss_func, targets=targets, amp=config.amp if config.half else None, train=trial.train)
     if res.differing: return _layer(False, res.differing[0])
     left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
     if left and config.amp != 'fp32': return Sameness(None, '; '.join(f'{k} was not compared: {why}' for k,why in left.items()))
@@ -107,7 +108,7 @@ class Plan:
     compared:int # How many of them are compared layer by layer
     compiled:int # How many of them are compiled first
     n:int # Most rounds
-    budget:float # Seconds
+    budget:float # Seconds that are left of it
 
     @property
     def warm(self): return self.step_s < 1
@@ -128,9 +129,9 @@ class Plan:
     @property
     def warning(self):
         "Why it takes longer than the budget; empty if it does not"
-        if self.total_s <= 1.1*self.budget: return ''
-        return (f'A step takes {self.step_s:.1f} s, so this takes about {self.total_s:.0f} s, not {self.budget:.0f}: {self.trials} configurations, checked and timed {self.rounds} times'
-            + ', some compiled'*bool(self.compiled))
+        if self.total_s <= 1.2*self.budget: return ''
+        return (f'A step takes {self.step_s:.2g} s, so this takes about {self.total_s:.0f} s more and not {max(self.budget, 0):.0f}: {self.trials} configurations, '
+            f'checked and timed {self.rounds} times') + ', some compiled'*bool(self.compiled)
 
 # %% ../nbs/43_bench.ipynb #6c4e08c7
 def _one_line(e): return 'out of memory' if _out_of_memory(e) else f"{type(e).__name__}: {' '.join(str(e).split())[-100:]}"

@@ -91,8 +91,9 @@ def table(self:ChannelsLastBench):
     "What was tried, in at most 80 columns"
     rows = [r for r in self.rows if r.speedup or r.sameness]
     short = max((len(str(r.config)) for r in rows), default=0) > 27
+    speed = lambda r: '' if not r.speedup else f'{r.speedup.ratio:.2f}' + f' ±{(r.speedup.high-r.speedup.low)/2:.2f}'*(r is not self.rows[0])
     cells = lambda r: {'':'→' if r is self.best_row else '', 'configuration':str(r.config).replace('channels_last', 'ch_last') if short else str(r.config), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
-        'speed-up':f'{r.speedup.ratio:.2f} ±{(r.speedup.high-r.speedup.low)/2:.2f}' if r.speedup else '', ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
+        'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
         'error':_text(r.sameness and r.sameness.error, '.0e'), 'allowed':_text(r.sameness and r.sameness.allowed, '.0e'), 'MB':_text(r.memory and r.memory/2**20, '.0f')}
     return pd.DataFrame([cells(r) for r in rows])
 

@@ -8,6 +8,7 @@ __all__ = ['channelslast_collate']
 # %% ../nbs/02_data.ipynb #36780263
 from fastai.basics import *
 from fastai.data.load import collate_error, fa_collate
+from .memory_format import sequence_types
 
 # %% ../nbs/02_data.ipynb #39ee5adb
 def channelslast_collate(
@@ -43,3 +44,6 @@ def to_contiguous(self:DataLoaders) -> DataLoaders: # `self`
     for dl in self.loaders:
         if getattr(dl, 'create_batch', None) is _create_batch: del dl.create_batch
     return self
+
+# %% ../nbs/02_data.ipynb #b023d3b2
+sequence_types.add(L)

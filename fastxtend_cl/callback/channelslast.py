@@ -6,16 +6,18 @@
 __all__ = ['ChannelsLastTfm', 'ChannelsLastCallback']
 
 # %% ../../nbs/11_callback.channelslast.ipynb #46b7a69c
+from contextlib import contextmanager
 from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.fp16 import AMPMode, MixedPrecision, NonNativeMixedPrecision
+from fastai.callback.fp16 import AMPMode, MixedPrecision
 from fastai.vision.core import TensorImageBase, TensorMask
 from torch.amp import GradScaler
+from torch.nn.parameter import is_lazy
 
-from .amp import DeviceMixedPrecision, check_amp_mode, default_amp_mode, learner_device
+from .amp import choose_amp, set_amp
 from ..data import *
 from ..layers import replace_layers, restore_layers
-from ..memory_format import apply_channels_last, apply_contiguous, can_channelslast, follow_params, map_tensors
+from ..memory_format import all_or_nothing, apply_channels_last, apply_contiguous, can_channelslast, map_tensors
 from ..memory_format import to_channelslast as _to_channelslast
 
 # %% ../../nbs/11_callback.channelslast.ipynb #0ec224d6
@@ -30,7 +32,7 @@ class ChannelsLastTfm(DisplayedTransform):
 class ChannelsLastCallback(Callback):
     "Train in channels last: the model and its optimizer from the moment this is added, each batch as it comes"
     order = MixedPrecision.order+1
-    _learn = None
+    _learn,lazy = None,False
     def __init__(self,
         replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it (`replace_layers`)
     ):
@@ -41,111 +43,75 @@ class ChannelsLastCallback(Callback):
     def learn(self): return self._learn
     @learn.setter
     def learn(self, learn):
+        if learn is not None: self.convert(learn)
         self._learn = learn
-        if learn is not None: self.convert()
 
-    def convert(self):
-        "Put the learner's model and optimizer state in channels last"
-        apply_channels_last(self._learn.model, self._learn.opt)
-        if self.replace: replace_layers(self._learn.model)
+    def convert(self,
+        learn:Learner=None, # Default: the learner that has this callback
+    ):
+        "Put the learner's model and optimizer state in channels last, or leave both as they are and raise"
+        learn = ifnone(learn, self.learn)
+        with all_or_nothing(learn.model, learn.opt):
+            apply_channels_last(learn.model, learn.opt)
+            if self.replace: replace_layers(learn.model)
+        self.lazy = any(map(is_lazy, learn.model.parameters()))
+
+    def __call__(self, event_name):
+        "Call `self.{event_name}`, unless this was removed within the event"
+        if self.learn is not None: return super().__call__(event_name)
 
     def before_fit(self): self.convert()
 
     def before_batch(self):
+        if self.lazy: self.convert()  # The batch before this one may have given it shapes
         self.learn.xb = map_tensors(self.tfm, self.xb)
         if not isinstance(self.loss_func, BaseLoss): self.learn.yb = map_tensors(self.tfm, self.yb)
 
 # %% ../../nbs/11_callback.channelslast.ipynb #09e7d751
-def _amp_callback(learn, use_amp, amp_mode, kwargs):
-    "The mixed precision callback that `learn` should get, or `None` if it should keep what it has"
-    old,device = first(learn._grab_cbs(MixedPrecision)),learner_device(learn)
-    if amp_mode is not None: check_amp_mode(amp_mode, device)
-    elif old is not None:
-        if not kwargs and type(old) is not MixedPrecision: return
-        # fastai's callback runs on CUDA only, so its choice goes on in the one that follows the device
-        amp_mode,kwargs = old.amp_mode,{**{k:v for k,v in old.kwargs.items() if k!='enabled'}, **kwargs}
-    elif not learn._grab_cbs(NonNativeMixedPrecision): amp_mode = default_amp_mode(device)
-    res = DeviceMixedPrecision(amp_mode or AMPMode.FP16, **kwargs)  # Also checks `kwargs` when nothing is added
-    if old is None and not use_amp: return
-    if amp_mode is None and not learn._grab_cbs(NonNativeMixedPrecision):
-        print(f"No mixed precision: {device.type} here has no native bfloat16. Training stays in fp32.")
-    if amp_mode is not None: return res
+def _formats(learn): return L(cb for cb in learn.cbs if isinstance(cb, (ChannelsLast, ChannelsLastCallback)) or cb.name == 'channels_last')
+
+@contextmanager
+def _all_or_nothing(learn):
+    "If the block raises, put model, optimizer and callbacks of `learn` back as they were"
+    cbs = L(learn.cbs)
+    try:
+        with all_or_nothing(learn.model, learn.opt): yield
+    except BaseException:
+        for cb in L(learn.cbs): cb in cbs or learn.remove_cb(cb)
+        for cb in cbs:
+            if cb.learn is None: cb.learn = learn
+            setattr(learn, cb.name, cb)
+        learn.cbs = cbs
+        raise
 
 @patch
 @delegates(GradScaler, but=['device'])
 def to_channelslast(self:Learner,
     use_amp:bool=True, # Add mixed precision, if `self` has none
-    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16'; replaces the mixed precision of `self`. Default: keep it, or else fp16 on CUDA, bf16 on a CPU that has it
+    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16'; replaces the mixed precision of `self`. Default: keep it, or else fp16 on CUDA, bf16 on another device that has it
     to_fp16:bool=None, # Older name of `use_amp`, which decides if given
     replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it; `to_contiguous` turns them back
     **kwargs
 ) -> Learner: # `self`
-    "Train `self` in channels last, by default with mixed precision; `kwargs` go to its `GradScaler`"
-    amp = _amp_callback(self, ifnone(to_fp16, use_amp), amp_mode, kwargs)
+    "Train `self` in channels last, by default with mixed precision; `kwargs` go to its `GradScaler`. If it raises, nothing has changed"
+    amp = choose_amp(self, ifnone(to_fp16, use_amp), amp_mode, **kwargs)
     if not can_channelslast(self.model): warn("No parameter of this model has rank 4 or 5: channels last has no effect on it")
-    self.remove_cb(ChannelsLast)
-    if amp is not None: self.remove_cb(MixedPrecision).add_cb(amp)
-    if not self._grab_cbs(ChannelsLastCallback): return self.add_cb(ChannelsLastCallback(replace))
-    for cb in self._grab_cbs(ChannelsLastCallback):
-        cb.replace = cb.replace or replace
-        cb.convert()
+    there = first(self._grab_cbs(ChannelsLastCallback))
+    cb = ChannelsLastCallback(replace or there is not None and there.replace)
+    with _all_or_nothing(self):
+        cb.convert(self)
+        if amp is not None: set_amp(self, amp)
+        if there is not None: there.replace = cb.replace
+        else: self.remove_cbs(_formats(self)).add_cb(cb)
     return self
 
 @patch
 def to_contiguous(self:Learner,
     to_fp32:bool=False, # Remove mixed precision too
 ) -> Learner: # `self`
-    "Put `self` back in contiguous format: model, gradients, optimizer state and batches"
-    self.remove_cbs([ChannelsLast, ChannelsLastCallback])
-    if to_fp32: self.remove_cb(MixedPrecision)
-    apply_contiguous(restore_layers(self.model), self.opt)
+    "Put `self` back in contiguous format: model, gradients, optimizer state and batches. If it raises, nothing has changed"
+    with _all_or_nothing(self):
+        apply_contiguous(restore_layers(self.model), self.opt)
+        self.remove_cbs(_formats(self))
+        if to_fp32: set_amp(self, None)
     return self
-
-# %% ../../nbs/11_callback.channelslast.ipynb #35397284
-_load = Learner.load
-
-@patch
-@delegates(_load)
-def load(self:Learner, file, device=None, **kwargs) -> Learner:
-    "Load model and optimizer state (if `with_opt`) from `self.path/self.model_dir/file` using `device`, in the memory format of `self`"
-    _load(self, file, device=device, **kwargs)
-    follow_params(self.opt)
-    return self
-
-# %% ../../nbs/11_callback.channelslast.ipynb #91233012
-def _fastai_cb(cb):
-    "fastai's own callback for the purpose of `cb`, or `cb` itself"
-    if isinstance(cb, ChannelsLastCallback): res = ChannelsLast()
-    elif type(cb) is DeviceMixedPrecision:   res = MixedPrecision(cb.amp_mode, **cb.kwargs)
-    else: return cb
-    res.learn = cb.learn
-    return res
-
-def _set_cbs(learn, cbs):
-    learn.cbs = cbs
-    for cb in cbs: setattr(learn, cb.name, cb)
-
-def _fastai_dls(dls):
-    "Empty `DataLoaders` like `dls`, but without `ChannelsLastTfm` and `channelslast_collate`"
-    dls = dls.new_empty().to_contiguous()
-    for dl in dls.loaders:
-        fs = L(getattr(getattr(dl, 'after_batch', None), 'fs', None))
-        if any(fs.map(risinstance(ChannelsLastTfm))): dl.after_batch = Pipeline(fs.filter(risinstance(ChannelsLastTfm), negate=True), split_idx=dl.after_batch.split_idx)
-    return dls
-
-_export = Learner.export
-
-@patch
-@delegates(_export)
-def export(self:Learner, fname='export.pkl', **kwargs):
-    "Export the content of `self` without the items and the optimizer state for inference, to load with or without this package"
-    cbs,dls,opt = self.cbs,self.dls,self.opt
-    try:
-        self.dls = _fastai_dls(dls)
-        _set_cbs(self, cbs.map(_fastai_cb))
-        restore_layers(self.model)
-        _export(self, fname, **kwargs)
-    finally:
-        self.dls,self.opt = dls,opt
-        _set_cbs(self, cbs)
-        for cb in self._grab_cbs(ChannelsLastCallback): cb.convert()
