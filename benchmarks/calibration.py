@@ -19,12 +19,14 @@ import numpy as np
 import torch, torch.nn.functional as F
 from torch import nn
 from fastai.vision.all import ConvLayer, CrossEntropyLossFlat, DataLoaders, Flatten, GradientAccumulation, GradientClip, Learner, TfmdDL
-from fastxtend_cl import bench, timing
+from fastxtend_cl import precision, timing
 from fastxtend_cl.bench import channelslast_bench
+from fastxtend_cl.bench_measure import Measurement
 from fastxtend_cl.bench_report import BenchRow
-from fastxtend_cl import precision
 from fastxtend_cl.memory_format import is_channels_last
-from fastxtend_cl.trial import ModuleTrial, TrialConfig
+from fastxtend_cl.parity import channelslast_parity
+from fastxtend_cl.trial import ModuleTrial
+from fastxtend_cl.trial_config import TrialConfig
 from fastxtend_cl.utils import less_random
 from common import environment, results, save
 from models import build
@@ -65,8 +67,7 @@ def faster(trials):
         power.append({'speed-up':speed, 'rounds':rounds, 'found':found/trials})
     save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power, worst=max(r['called_faster'] for r in rows))
 
-# ---- faults: a convolution that is wrong in channels last. What a precision rounds by is about 3e-7, 2e-3 and 3e-4 of a layer's output
-sizes = dict(fp32=1e-3, bf16=2e-2, fp16=3e-3)
+# ---- faults: a convolution that is wrong in channels last, by six times what rounding does to this tensor in contiguous format
 
 def some(i, dim=0):
     "A function that makes index `i` of dimension `dim` of its tensor `1+s` times as large"
@@ -118,13 +119,25 @@ class Faulty(nn.Conv2d):
         out = F.leaky_relu(out)
         return self.how(out, self.size) if wrong == 'activation' else out
 
-def faulty_model(fault, amp):
+def rounding(amp):
+    """Error of contiguous against a higher precision, by tensor of the convolution: the largest of three batches, and 32 machine epsilons of
+    fp32 at least, which is what sums in another order may differ by"""
+    found = {}
+    for seed in range(3):
+        x,y = data(seed=seed)
+        rows = channelslast_parity(faulty_model(), x, loss_func=nn.CrossEntropyLoss(), targets=y, amp=amp).rows
+        for r in rows:
+            k = r.what.split(' ')[0]
+            if r.path == '1': found[k] = max(found.get(k, 32*torch.finfo(torch.float32).eps), r.contiguous)
+    return {**found, 'evaluation':found['output'], 'activation':found['output']}
+
+def faulty_model(fault=None, size=None):
     with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
-    if fault: (model[1].what,model[1].how),model[1].size = faults[fault],sizes[amp]
+    if fault: (model[1].what,model[1].how),model[1].size = faults[fault],size
     return model
 
-def data(n=4, size=20):
-    with less_random(7): return torch.randn(n, 3, size, size), torch.randint(10, (n,))
+def data(n=4, size=20, seed=7):
+    with less_random(seed): return torch.randn(n, 3, size, size), torch.randint(10, (n,))
 
 def of_learner(model, *cbs):
     items = list(zip(*data(16)))
@@ -137,15 +150,17 @@ places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientA
 def plant():
     rows = []
     with patch.object(precision, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
-        for amp,place,fault in product(sizes, places, [None, *faults]):
-            res = places[place](faulty_model(fault, amp))(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600, train=fault != 'output, in evaluation only')
+        rounds = {amp:rounding(amp) for amp in ('fp32','bf16','fp16')}
+        for amp,place,fault in product(rounds, places, [None, *faults]):
+            size = 6*rounds[amp][faults[fault][0]] if fault else 0
+            res = places[place](faulty_model(fault, size))(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600, train=fault != 'output, in evaluation only')
             row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
-            rows.append(dict(fault=fault or 'none', place=place, amp=amp, size=sizes[amp], same=row.same, where=row.sameness and row.sameness.where,
+            rows.append(dict(fault=fault or 'none', place=place, amp=amp, size=size, same=row.same, where=row.sameness and row.sameness.where,
                 error=row.sameness and row.sameness.error, allowed=row.sameness and row.sameness.allowed, note=row.note, ok=row.same is (fault is None)))
             if not rows[-1]['ok']: print(rows[-1], flush=True)
     for r in rows: r.update({k:None for k in ('error','allowed') if r[k] is not None and not math.isfinite(r[k])})
     bad = [r for r in rows if not r['ok']]
-    save('calibration-faults', environment=environment(), rows=rows, planted=sum(r['fault'] != 'none' for r in rows), missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad))
+    save('calibration-faults', environment=environment(), rounding=rounds, rows=rows, planted=sum(r['fault'] != 'none' for r in rows), missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad))
 
 # ---- alarms: nothing is wrong with these
 archs = [(o,'torchvision') for o in 'resnet18 mobilenet_v2 mobilenet_v3_small squeezenet1_1 mnasnet0_5 shufflenet_v2_x0_5 densenet121 alexnet googlenet regnet_y_400mf efficientnet_b0'.split()] + [
@@ -167,7 +182,7 @@ def same_results(model, x, y):
     "The bench's rows for `model`, without times"
     loss = lambda out, y: F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, y)
     configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
-    run = bench._Bench(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs], x.device, 3, math.inf, False, [])
+    run = Measurement(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs], x.device, budget=math.inf, memory=False)
     run.reference()
     for r in run.rows:
         run.check(r)

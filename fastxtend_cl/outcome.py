@@ -9,7 +9,7 @@ __all__ = ['floats', 'Outcome', 'SameDraws', 'distances', 'nudge_tensors', 'nudg
 import math
 from dataclasses import dataclass, field
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # %% ../nbs/34_outcome.ipynb #ab4a04f8
@@ -80,8 +80,11 @@ def distances(
 # %% ../nbs/34_outcome.ipynb #d65c2e2e
 def nudge_tensors(x, size=64):
     "`x` with each float moved by `size` machine epsilons of fp32, up or down at random"
-    f = lambda t: t*(1 + size*torch.finfo(torch.float32).eps*torch.randint(0, 2, t.shape, device=t.device).mul(2).sub(1)) if t.is_floating_point() else t
-    with torch.no_grad(): return map_tensors(f, x)
+    def move(t):
+        if not t.is_floating_point(): return t
+        sign = torch.randint(0, 2, t.shape, device=t.device).mul(2).sub(1)
+        return t*(1 + size*torch.finfo(torch.float32).eps*sign)
+    with torch.no_grad(): return map_tensors(move, x)
 
 class nudge:
     "Move the weights of `model` inside the block, and put them back"
@@ -131,5 +134,5 @@ def compare(
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
     dist,allowed = distances(out, ref),{k:4*max(v, least) for k,v in scale.items()}
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
-    if out.infinite: worst = out.infinite
-    return Sameness(dist[worst] <= allowed[worst] and not out.infinite, f'{worst} is not finite' if out.infinite else worst, dist[worst], allowed[worst])
+    if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
+    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])

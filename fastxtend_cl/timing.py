@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['seconds', 'interleave', 'quartiles', 'Speedup', 'speedups', 'noise', 'peak_memory', 'Progress']
 
-# %% ../nbs/40_timing.ipynb #d7adc06e
+# %% ../nbs/40_timing.ipynb #9208339b
 import math, sys, time, weakref
-from contextlib import contextmanager
 from dataclasses import dataclass
 import numpy as np, torch
 from fastcore.basics import noop
