@@ -24,6 +24,7 @@ from fastxtend_cl.bench import channelslast_bench
 from fastxtend_cl.bench_measure import Measurement
 from fastxtend_cl.bench_report import BenchRow
 from fastxtend_cl.memory_format import is_channels_last
+from fastxtend_cl.outcome import scale_of
 from fastxtend_cl.parity import channelslast_parity
 from fastxtend_cl.trial import ModuleTrial
 from fastxtend_cl.trial_config import TrialConfig
@@ -120,15 +121,17 @@ class Faulty(nn.Conv2d):
         return self.how(out, self.size) if wrong == 'activation' else out
 
 def rounding(amp):
-    """Error of contiguous against a higher precision, by tensor of the convolution: the largest of three batches, and 32 machine epsilons of
-    fp32 at least, which is what sums in another order may differ by"""
+    """What rounding does to each tensor of the convolution, the largest of three batches: the error of contiguous against a higher precision,
+    or what a nudge of 64 machine epsilons of fp32 to all weights and inputs does to the step, whichever is more"""
     found = {}
     for seed in range(3):
         x,y = data(seed=seed)
         rows = channelslast_parity(faulty_model(), x, loss_func=nn.CrossEntropyLoss(), targets=y, amp=amp).rows
+        trial = ModuleTrial(faulty_model(), TrialConfig(), ((x,),(y,)), nn.CrossEntropyLoss())
+        scale = scale_of(trial.outcome(), trial.nudged())
         for r in rows:
             k = r.what.split(' ')[0]
-            if r.path == '1': found[k] = max(found.get(k, 32*torch.finfo(torch.float32).eps), r.contiguous)
+            if r.path == '1': found[k] = max(found.get(k, 0), r.contiguous, scale.get(f'gradient of 1.{k}', scale['prediction']))
     return {**found, 'evaluation':found['output'], 'activation':found['output']}
 
 def faulty_model(fault=None, size=None):
@@ -193,7 +196,7 @@ def alarms(size=64):
     path = results/'calibration-alarms.json'
     rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
     done = {(r['model'], r['training'], r['bs']) for r in rows}
-    for (name,source),steps in product(archs, (0,10)):
+    for steps,(name,source) in product((0,10), archs):
         if all((name, steps, n) in done for n in (1,2,8)): continue
         with less_random(): model = build(name, source)[0]
         if steps: trained(model, size, steps)

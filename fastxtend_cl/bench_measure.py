@@ -92,7 +92,7 @@ class Measurement:
         last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
         self.plan = Plan(step_s, len(self.todo), last, compiled, self.n, self.budget-(time.perf_counter()-self.start))
         if self.plan.warning: print(self.plan.warning, file=sys.stderr)
-        self.notes += [self.plan.warning] if self.plan.warning else []
+        self.notes += [o for o in (self.plan.warning, 'compared layer by layer: only what turned out to be faster'*self.plan.faster_only) if o]
 
     def check(self, row):
         "Take the outcome of `row`, its memory, and a first step"

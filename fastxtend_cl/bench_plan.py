@@ -73,7 +73,7 @@ class Plan:
         "Is there only time to compare those that turn out to be faster?"
         return self.checks_s + self.compared*_layers_cost*self.step_s + 3*self.round_s > self.budget
     @property
-    def rounds(self): return min(self.n, max(3, int((self.budget-self.checks_s-self.layers_s)/max(self.round_s, 1e-9))))
+    def rounds(self): return max(3, int(min(self.n, (self.budget-self.checks_s-self.layers_s)/max(self.round_s, 1e-9))))
     @property
     def total_s(self): return self.checks_s + self.layers_s + self.rounds*self.round_s
     @property

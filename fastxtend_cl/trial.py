@@ -70,7 +70,7 @@ class LearnerTrial:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Of hazards in channels last, which a bench finds itself
             exec(config.on_learner, dict(learn=learn, torch=torch))
-            learn.n_epoch,learn.epoch,learn.dl,learn.n_iter,learn.training = 1,0,learn.dls[0 if train else 1],10**6,train
+            learn.n_epoch,learn.epoch,learn.dl,learn.n_iter,learn.training = 1,0,learn.dls.loaders[0 if train else -1],10**6,train
             for event in ('before_fit', 'before_epoch', 'before_train' if train else 'before_validate'): learn(event)
         self.steps_on = deepcopy(batch)  # CutMix writes into its batch
 
