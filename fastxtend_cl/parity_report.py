@@ -18,12 +18,12 @@ class ParityRow:
     path:str # Path of the module in the model
     cls:str # Its class
     what:str # 'output', 'input gradient', 'weight gradient', 'running_mean', ...
-    where:str # Slice that is worst: 'channel 3', 'sample 0', 'row 7', 'column 0', or '' for all of the tensor
-    error:float # Of channels last, relative to the slice
-    contiguous:float # Error of contiguous, relative to the slice
-    allowed:float # Most that channels last may be off
-    times:float # How many times worse channels last is than contiguous; an error below the precision counts as the precision
-    ok:bool # Within what is allowed?
+    where:str='' # Slice that is worst: 'channel 3', 'sample 0', 'row 7', 'column 0', or '' for all of the tensor
+    error:float=0. # Of channels last, relative to the slice; 0 also where it gives the same bits as contiguous
+    contiguous:float=0. # Error of contiguous, relative to the slice
+    allowed:float=0. # Most that channels last may be off
+    times:float=0. # How many times worse channels last is than contiguous, whose error counts as a quarter of the precision at least; 0 for the same bits
+    ok:bool=True # Within what is allowed?
     note:str='' # What else there is to say
 
 # %% ../nbs/31_parity_report.ipynb #205922ad

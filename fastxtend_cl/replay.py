@@ -105,18 +105,19 @@ class Call:
     done:bool=False
 
 # %% ../nbs/30_replay.ipynb #f5b14d5e
-_module_call = nn.Module.__call__
+_module_call,_handlers = nn.Module.__call__,[]
 
 @contextmanager
 def module_calls(
-    handler, # Function of a module, its arguments and its named arguments
+    handler=_module_call, # Function of a module, its arguments and its named arguments
 ):
-    "Let `handler` answer all calls of modules"
-    old = nn.Module.__call__
-    def __call__(self, *args, **kwargs): return handler(self, args, kwargs)
-    nn.Module.__call__ = __call__
+    "Let `handler` answer all calls of modules; an outermost `with module_calls()` makes those inside it quick"
+    _handlers.append(handler)
+    if len(_handlers) == 1: nn.Module.__call__ = lambda self, *args, **kwargs: _handlers[-1](self, *args, **kwargs)
     try: yield
-    finally: nn.Module.__call__ = old
+    finally:
+        _handlers.pop()
+        if not _handlers: nn.Module.__call__ = _module_call
 
 def rng_states(device):
     "States of the random generators of the CPU and of `device`"
@@ -164,7 +165,7 @@ class Capture(TorchDispatchMode):
         if self.stack and not all(map(torch.equal, now, self.rng)): self.stack[-1].random = True
         self.rng = now
 
-    def call(self, m, args, kwargs):
+    def call(self, m, *args, **kwargs):
         self.busy = True
         self.look_at_rng()
         parent = self.stack[-1] if self.stack else None
@@ -258,7 +259,7 @@ class Cut:
         self.calls,self.counts,self.seen,self.leaves = defaultdict(list),Counter(),{},{}
         for c in call.children: self.calls[c.module].append(c)
 
-    def __call__(self, m, args, kwargs):
+    def __call__(self, m, *args, **kwargs):
         if m not in self.calls: return _module_call(m, *args, **kwargs)
         c = self.calls[m][self.counts[m]%len(self.calls[m])] # A checkpoint calls again
         self.counts[m] += 1
@@ -305,12 +306,12 @@ def replay(
     device = next((h.t.device.type for h in call.ins+call.outs), 'cpu')
     cut = Cut(call, variant, layouts)
     leaves = [as_leaf(h, variant, nth(lay.ins, i)) for i,h in enumerate(call.ins)]
-    args,kwargs = rebuild(lambda s: copied(leaves[s.i]) if cut.copy else leaves[s.i], call.args, Slot)
     amp = variant.autocast and call.autocast
     with stand_ins(mods, variant.param), module_calls(cut), torch.set_grad_enabled(call.grad_on and backward), \
          torch.autocast(device, dtype=amp or None, enabled=bool(amp)):
         vars(m).update(_forward_hooks={}, _backward_hooks={}, _backward_pre_hooks={})
         if call.random: vars(m)['training'] = False
+        args,kwargs = rebuild(lambda s: copied(leaves[s.i]) if cut.copy else leaves[s.i], call.args, Slot)
         states = rng_states(torch.device(device) if device == 'cpu' else call.ins[0].t.device) if call.random else []
         out = _module_call(m, *args, **kwargs)
         drew = call.random and not torch.equal(states[-1], (rng_states(torch.device(device) if device == 'cpu' else call.ins[0].t.device))[-1])
