@@ -77,22 +77,31 @@ class Measurement:
     notes:list = field(default_factory=list) # What a user should know besides; added to
 
     def __post_init__(self):
-        self.start,self.pool,self.refs = time.perf_counter(),TrialPool(self.make),{}
+        self.start,self.pool,self.refs,self.warned = time.perf_counter(),TrialPool(self.make),{},False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
 
     def reference(self):
         "The outcome of the base, how far rounding moves it, and the plan that follows from its time"
-        ref = self.pool.run(self.base, lambda t: t.outcome())
+        ref,first_s = self.timed_outcome()
         if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
-        start = time.perf_counter()
-        again = self.pool.run(self.base, lambda t: t.outcome())
-        step_s = time.perf_counter()-start
+        if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
+        again,step_s = self.timed_outcome()
         self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(1))])
         self.unsteady = max(distances(again, ref).values()) > .01
+        self.make_plan(step_s)
+        if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')
+
+    def timed_outcome(self):
+        start = time.perf_counter()
+        return self.pool.run(self.base, lambda t: t.outcome()), time.perf_counter()-start
+
+    def make_plan(self, step_s):
         last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
         self.plan = Plan(step_s, len(self.todo), last, compiled, self.n, self.budget-(time.perf_counter()-self.start))
-        if self.plan.warning: print(self.plan.warning, file=sys.stderr)
-        self.notes += [o for o in (self.plan.warning, 'compared layer by layer: only what turned out to be faster'*self.plan.faster_only) if o]
+        if not self.plan.warning or self.warned: return
+        self.warned = True
+        self.notes.append(self.plan.warning)
+        print(self.plan.warning, file=sys.stderr)
 
     def check(self, row):
         "Take the outcome of `row`, its memory, and a first step"
