@@ -121,7 +121,7 @@ class Sameness:
         "Error over what was allowed"
         return 0. if self.error is None else self.error/self.allowed if self.allowed else math.inf
     def __str__(self):
-        why = '' if self.error is None else f'off by {self.error:.0e}, where {self.allowed:.0e} is allowed'
+        why = '' if None in (self.error, self.allowed) else f'off by {self.error:.0e}, where {self.allowed:.0e} is allowed'
         return ': '.join([self.verdict] + [o for o in [', '.join(p for p in (self.where, why) if p)] if o])
     __repr__ = __str__
 
