@@ -130,9 +130,12 @@ def compare(
     ref:Outcome, # Of the contiguous step in the same precision
     scale:dict, # How far rounding moves each tensor
     least:float=16*torch.finfo(torch.float32).eps, # What each may be moved by at least
+    factor:float=4, # How many times that it may differ
 ) -> Sameness:
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
-    dist,allowed = distances(out, ref),{k:4*max(v, least) for k,v in scale.items()}
-    worst = max(dist, key=lambda k: dist[k]/allowed[k])
+    allowed = {k:factor*max(v, least) for k,v in scale.items()}
+    dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < 1 or v == math.inf}
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
+    if not dist: return Sameness(True, 'rounding is as large as the values')
+    worst = max(dist, key=lambda k: dist[k]/allowed[k])
     return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])
