@@ -152,7 +152,7 @@ def plant():
     rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
     done = {(r['amp'], r['place'], r['fault']) for r in rows}
     rounds = {amp:rounding(amp) for amp in ('fp32','bf16','fp16')}
-    for amp,place in product(rounds, places):
+    for place,amp in product(places, rounds):
         for fault in ['none', *faults]:
             if (amp, place, fault) in done: continue
             wrong = fault != 'none'

@@ -56,10 +56,11 @@ def _layer_by_layer(config, trial):
 
 def _layer(same, row): return Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed)
 
-def _both(a, b):
-    "The worse of two answers; of two equally good ones the one that came nearer to its limit"
+def _both(steps, layers):
+    "The worse of two answers; of two equally good ones the one that came nearer to its limit. Where the steps cannot tell, the layers do"
+    if layers is None or steps.same is None: return layers or steps
     rank = {False:0, None:1, True:2}
-    return a if b is None else min((a, b), key=lambda o: (rank[o.same], -o.strain))
+    return min((steps, layers), key=lambda o: (rank[o.same], -o.strain))
 
 # %% ../nbs/42_bench_measure.ipynb #fae3d351
 def _one_line(e): return 'out of memory' if out_of_memory(e) else f"{type(e).__name__}: {' '.join(str(e).split())[-100:]}"

@@ -136,6 +136,6 @@ def compare(
     allowed = {k:factor*max(v, least) for k,v in scale.items()}
     dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < 1 or v == math.inf}
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
-    if not dist: return Sameness(True, 'rounding is as large as the values')
+    if not dist: return Sameness(None, 'rounding is as large as the values')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
     return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])
