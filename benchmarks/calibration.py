@@ -15,6 +15,7 @@ python benchmarks/calibration.py faster|faults|alarms
 """
 import argparse, gc, json, math, warnings
 warnings.filterwarnings('ignore')
+from copy import deepcopy
 from itertools import product
 from unittest.mock import patch
 import numpy as np
@@ -26,7 +27,6 @@ from fastxtend_cl.bench import channelslast_bench
 from fastxtend_cl.bench_measure import Measurement
 from fastxtend_cl.bench_report import BenchRow
 from fastxtend_cl.memory_format import is_channels_last
-from fastxtend_cl.parity import channelslast_parity
 from fastxtend_cl.trial import ModuleTrial
 from fastxtend_cl.trial_config import TrialConfig
 from fastxtend_cl.utils import less_random
@@ -121,14 +121,28 @@ class Faulty(nn.Conv2d):
         out = F.leaky_relu(out)
         return self.how(out, self.size) if wrong == 'activation' else out
 
+def conv_tensors(model, x, y, dtype=None, double=False):
+    "Output and gradients of the convolution alone, on what it gets in a contiguous fp32 step of `model`"
+    seen,conv = {},deepcopy(model[1])
+    hook = model[1].register_forward_hook(lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0])
+    nn.CrossEntropyLoss()(model(x), y).backward()
+    hook.remove()
+    x,g = (seen[k].double() if double else seen[k] for k in 'xg')
+    if double: conv = conv.double()
+    x.requires_grad_()
+    with torch.autocast('cpu', dtype=dtype or torch.bfloat16, enabled=dtype is not None): out = conv(x)
+    out.backward(g.to(out.dtype))
+    return dict(output=out.detach(), input=x.grad, weight=conv.weight.grad, bias=conv.bias.grad)
+
 def rounding(amp):
-    "What rounding does to the worst slice of each tensor of the convolution in contiguous format, against a higher precision; the largest of three batches"
+    "What rounding does to the worst channel, sample or filter of each tensor of the convolution in contiguous format; the largest of three batches"
     found = {}
     for seed in range(3):
-        x,y = data(seed=seed)
-        for r in channelslast_parity(faulty_model(), x, loss_func=nn.CrossEntropyLoss(), targets=y, amp=amp).rows:
-            k = r.what.split(' ')[0]
-            if r.path == '1': found[k] = max(found.get(k, 0), r.contiguous)
+        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)), dict(double=True)))
+        for k in y:
+            for d in range(min(y[k].dim(), 2)):
+                e,n = ((o.transpose(0, d).reshape(y[k].shape[d], -1).norm(dim=1) for o in (b[k].double()-y[k], y[k])))
+                found[k] = max(found.get(k, 0), (e/n.clamp(min=1e-3*n.max())).max().item())
     return {**found, 'evaluation':found['output'], 'activation':found['output']}
 
 def faulty_model(fault=None, size=None):

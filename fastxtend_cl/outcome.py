@@ -130,7 +130,7 @@ def compare(
     ref:Outcome, # Of the contiguous step in the same precision
     scale:dict, # How far rounding moves each tensor
     least:float=16*torch.finfo(torch.float32).eps, # What each may be moved by at least
-    factor:float=4, # How many times that it may differ
+    factor:float=16, # How many times that it may differ
 ) -> Sameness:
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
     allowed = {k:factor*max(v, least) for k,v in scale.items()}

@@ -47,7 +47,7 @@ def idle_callbacks(
 def _stand_in(learn):
     "A copy of `learn` that steps without touching it: own model, optimizer, loss and callbacks, of which only those that shape a step"
     new,acting = copy(learn),[cb for cb in learn.cbs if shapes_step(cb)]
-    for cb in learn.cbs: vars(new).pop(cb.name, None)
+    for name in ('xb','yb','pred','loss','loss_grad', *(cb.name for cb in learn.cbs)): vars(new).pop(name, None)
     parts,shared = (learn.model, learn.opt, learn.loss_func, acting),{id(learn):new, id(learn.dls):learn.dls}
     try: new.model,new.opt,new.loss_func,cbs = deepcopy(parts, shared)
     except Exception as e:
