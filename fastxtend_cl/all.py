@@ -12,6 +12,7 @@ from .data import *
 from .layers import *
 from .callback.amp import *
 from .callback.channelslast import *
+from .callback.export import *
 from .summary import *
 from .callback.summary import *
 from .parity_report import ChannelsLastParity

@@ -65,7 +65,7 @@ def wrapped_tensors(
     x:Tensor, # Any tensor
 ) -> list: # Tensors; empty for a plain one
     "The tensors that `x` wraps, as a `DTensor` does"
-    return [getattr(x, o) for o in x.__tensor_flatten__()[0]] if is_traceable_wrapper_subclass(x) else []
+    return [o for a in x.__tensor_flatten__()[0] if isinstance(o := getattr(x, a), Tensor)] if is_traceable_wrapper_subclass(x) else []
 
 def has_format(
     x:Tensor, # Strided tensor

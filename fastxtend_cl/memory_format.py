@@ -66,7 +66,8 @@ def _warn_overlap(named, formats):
     moving = {p[0] for p,(k,t) in places.items() if moves(t)}
     spans = sorted((p[0], t.storage_offset()*t.itemsize, end(t)*t.itemsize, k) for p,(k,t) in places.items() if p[0] in moving)
     if found := [f'{a[3]} and {b[3]}' for a,b in pairwise(spans) if a[0] == b[0] and b[1] < a[2]]:
-        warn(f"These share memory, which channels last would lay out in two ways; from now on each has its own: {', '.join(found)}", stacklevel=4)
+        warn("These share memory, which channels last would lay out in two ways; from now on each has its own: "
+            f"{', '.join(found)}", stacklevel=4)
 
 # %% ../nbs/00_memory_format.ipynb #96e27d08
 def _unwrapped(opt):
@@ -77,7 +78,8 @@ def _unwrapped(opt):
 
 def _states(opt):
     "Each parameter of `opt` with the tensors of its state"
-    return [(p, [v for v in state.values() if isinstance(v, Tensor)]) for o in _unwrapped(opt) for p,state in vars(o).get('state', {}).items()]
+    states = chain(*(vars(o).get('state', {}).items() for o in _unwrapped(opt)))
+    return [(p, [v for v in state.values() if isinstance(v, Tensor)]) for p,state in states]
 
 def _same_order(a, b): return all(n==1 or s==t for n,s,t in zip(a.shape, a.stride(), b.stride()))
 
@@ -91,7 +93,8 @@ def _in_blocks(v, state):
 
 def _check_lbfgs(opt):
     if isinstance(opt, torch.optim.LBFGS) and not all(p.is_contiguous() for g in opt.param_groups for p in g['params']):
-        raise RuntimeError("LBFGS reads each gradient as one row of numbers, which PyTorch does for contiguous parameters only: train contiguous, or choose another optimizer")
+        raise RuntimeError("LBFGS reads each gradient as one row of numbers, which PyTorch does for contiguous parameters only: "
+            "train contiguous, or choose another optimizer")
 
 def _follow(v, p):
     if wrapped_tensors(v):
@@ -106,8 +109,9 @@ def follow_params(
     for p,state in _states(opt):
         for v in state:
             if v.shape != p.shape: continue
-            if _in_blocks(v, state) and not _same_order(v, p): raise RuntimeError("This optimizer keeps its state in blocks of memory, each with a scale. "
-                "It cannot follow its parameters into another memory format: convert before its first step, or make a new optimizer")
+            if _in_blocks(v, state) and not _same_order(v, p):
+                raise RuntimeError("This optimizer keeps its state in blocks of memory, each with a scale. "
+                    "It cannot follow its parameters into another memory format: convert before its first step, or make a new optimizer")
             _follow(v, p)
     return opt
 
@@ -155,13 +159,13 @@ def _forget(m):
 def _apply(model, opt, formats):
     wrapped = any(isinstance(m, nn.parallel.DistributedDataParallel) for m in model.modules())
     if wrapped and not all(has_format(t, formats[t.dim()]) for t in model.parameters() if t.dim() in formats):
-        raise RuntimeError("This model is wrapped in DistributedDataParallel already, and would get wrong gradients. Convert it first, then wrap it.")
+        raise RuntimeError("This model is wrapped in DistributedDataParallel already, and would get wrong gradients. "
+            "Convert it first, then wrap it.")
     with all_or_nothing(model, opt):
         named = _tensors(model)
         _warn_overlap(named, formats)
         _convert_tensors(named.values(), formats)
         follow_params(opt)
-        for m in model.modules(): _forget(m)
     return model
 
 def apply_channels_last(
@@ -171,10 +175,11 @@ def apply_channels_last(
     """Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state.
     `RuntimeError`, and nothing has changed, if it is in `DistributedDataParallel` already or `opt` cannot follow"""
     warn_hazards(model)
-    if _fixed(model): warn("fully_shard keeps its parameters in flat buffers, so they stay contiguous: inputs and activations are channels last", stacklevel=2)
+    if _fixed(model): warn("fully_shard keeps its parameters in flat buffers, so they stay contiguous: "
+        "inputs and activations are channels last", stacklevel=2)
     _apply(model, opt, channels_last_formats)
     for m in model.modules():
-        if any(map(is_lazy, m._parameters.values())): m.register_forward_pre_hook(_convert_when_known)
+        if any(map(is_lazy, m._parameters.values())) and not _waits(m): m.register_forward_pre_hook(_convert_when_known)
     return model
 
 def apply_contiguous(
@@ -183,4 +188,6 @@ def apply_contiguous(
 ) -> nn.Module: # `model`
     """Put parameters and buffers of `model` back in `contiguous_format`, with their gradients and `opt`'s state.
     `RuntimeError`, and nothing has changed, if it is in `DistributedDataParallel` already or `opt` cannot follow"""
-    return _apply(model, opt, contiguous_formats)
+    _apply(model, opt, contiguous_formats)
+    for m in model.modules(): _forget(m)
+    return model

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['default_modes', 'amp_dtypes', 'cpu_has', 'has_amp_mode', 'default_amp_mode', 'check_amp_mode']
 
-# %% ../nbs/05_precision.ipynb #ae784d33
+# %% ../nbs/05_precision.ipynb #ee5829ec
 from fastai.basics import *
 from fastai.callback.fp16 import AMPMode
 from torch.amp import autocast

@@ -18,7 +18,10 @@ def assert_channels_last(
 ):
     "Raise `AssertionError` unless every tensor of rank 4 or 5 in `x`, and at least one, is channels last and not ambiguous"
     found = []
-    map_tensors(lambda t: found.append(t) if t.dim() in (4,5) else None, x)
+    def note(t):
+        if t.dim() in (4,5): found.append(t)
+        return t  # Not every container can hold `None`: a packed sequence cannot
+    map_tensors(note, x)
     assert found, f'{name}: no tensor of rank 4 or 5, so nothing that could be channels last'
     for t in found: assert is_channels_last(t), f'{name} is {memory_format(t)}, not channels last: shape {tuple(t.shape)}, strides {t.stride()}'
 

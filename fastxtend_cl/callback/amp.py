@@ -13,14 +13,14 @@ from itertools import chain
 from torch.amp import GradScaler, autocast
 from ..precision import *
 
-# %% ../../nbs/10_callback.amp.ipynb #b6ef5e33
+# %% ../../nbs/10_callback.amp.ipynb #9b523c1e
 from contextlib import suppress
 with suppress(Exception): import fastxtend.callback.channelslast  # It patches the methods that we do, at its first import: which is now, if it is installed
 
-# %% ../../nbs/10_callback.amp.ipynb #96ee15cf
+# %% ../../nbs/10_callback.amp.ipynb #7c6ac3a3
 _all_ = ['cpu_has', 'has_amp_mode', 'default_amp_mode', 'check_amp_mode']
 
-# %% ../../nbs/10_callback.amp.ipynb #8906835c
+# %% ../../nbs/10_callback.amp.ipynb #1a5a8463
 def learner_device(
     learn:Learner
 ) -> torch.device: # Where `learn` trains: the device of its `dls`, or else of its model
@@ -58,8 +58,8 @@ class DeviceMixedPrecision(MixedPrecision):
     @learn.setter
     def learn(self, learn):
         if learn is None and self._learn is not None:
+            if self.opened and self._learn.pred is not None: self._learn.pred = to_float(self._learn.pred)
             self.finish()
-            if 'pred' in vars(self._learn): self._learn.pred = to_float(self._learn.pred)
         self._learn,self.autocast = learn,None
 
     def before_fit(self):
@@ -84,7 +84,7 @@ class DeviceMixedPrecision(MixedPrecision):
         opened,self.opened = self.opened,None
         if opened is not None: opened.__exit__(None, None, None)
 
-# %% ../../nbs/10_callback.amp.ipynb #6ee92ff8
+# %% ../../nbs/10_callback.amp.ipynb #4a6ec4d7
 @patch
 def before_backward(self:DeviceMixedPrecision):
     MixedPrecision.before_backward(self)
@@ -132,7 +132,9 @@ def one_batch(self:Learner, i, b):
         for cb in self._grab_cbs(DeviceMixedPrecision): cb.close()
 
 # %% ../../nbs/10_callback.amp.ipynb #815a08e7
-def _mixed_precisions(learn): return L(cb for cb in learn.cbs if isinstance(cb, (MixedPrecision, ModelToHalf, NonNativeMixedPrecision)) or cb.name == 'mixed_precision')
+def _mixed_precisions(learn):
+    kinds = MixedPrecision, ModelToHalf, NonNativeMixedPrecision
+    return L(cb for cb in learn.cbs if isinstance(cb, kinds) or cb.name == 'mixed_precision')
 
 def _decide(use_amp, asked, old, kwargs, default):
     "What becomes of a learner's mixed precision, in two words"
@@ -155,13 +157,15 @@ def choose_amp(
     _check_scaler(kwargs)
     old,default = first(_mixed_precisions(learn)),default_amp_mode(device)
     choice = _decide(use_amp, amp_mode, old, kwargs, default)
-    if choice == 'a contradiction': raise ValueError(f"amp_mode='{amp_mode.value}' asks for mixed precision, use_amp=False (to_fp16=False) for none: give one of them")
+    if choice == 'a contradiction':
+        raise ValueError(f"amp_mode='{amp_mode.value}' asks for mixed precision, use_amp=False (to_fp16=False) for none: give one of them")
     if choice == 'carried over': amp_mode,kwargs = old.amp_mode,{**{k:v for k,v in old.kwargs.items() if k!='enabled'}, **kwargs}
     if choice == 'the default':  amp_mode = default
-    if use_amp and old is None and choice == 'stays off': print(f"No mixed precision: {device.type} here has no native bfloat16. Training stays in fp32.")
+    if choice == 'stays off' and use_amp:
+        print(f"No mixed precision: {device.type} here has no native bfloat16. Training stays in fp32.")
     if amp_mode is not None: return DeviceMixedPrecision(amp_mode, **kwargs)
 
-# %% ../../nbs/10_callback.amp.ipynb #df8bed5c
+# %% ../../nbs/10_callback.amp.ipynb #e86b3a06
 def set_amp(
     learn:Learner,
     cb:DeviceMixedPrecision, # `None` for no mixed precision

@@ -73,11 +73,11 @@ def _formats(learn): return L(cb for cb in learn.cbs if isinstance(cb, (Channels
 @contextmanager
 def _all_or_nothing(learn):
     "If the block raises, put model, optimizer and callbacks of `learn` back as they were"
-    cbs = L(learn.cbs)
+    cbs = learn.cbs.copy()
     try:
         with all_or_nothing(learn.model, learn.opt): yield
     except BaseException:
-        for cb in L(learn.cbs): cb in cbs or learn.remove_cb(cb)
+        for cb in learn.cbs.copy(): cb in cbs or learn.remove_cb(cb)
         for cb in cbs:
             if cb.learn is None: cb.learn = learn
             setattr(learn, cb.name, cb)
