@@ -7,7 +7,7 @@ __all__ = ['BenchRow', 'ChannelsLastBench']
 
 # %% ../nbs/42_bench_report.ipynb #a3cce578
 import json, math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 import matplotlib.pyplot as plt, pandas as pd
@@ -16,7 +16,7 @@ from fastcore.basics import patch
 # %% ../nbs/42_bench_report.ipynb #fa66ee79
 from .outcome import Sameness
 from .timing import Speedup
-from .trial import TrialConfig
+from .trial_config import TrialConfig
 
 # %% ../nbs/42_bench_report.ipynb #b380070f
 @dataclass
@@ -91,9 +91,15 @@ def table(self:ChannelsLastBench):
     "What was tried, in at most 80 columns"
     rows = [r for r in self.rows if r.speedup or r.sameness]
     short = max((len(str(r.config)) for r in rows), default=0) > 27
-    cells = lambda r: {'':'→' if r is self.best_row else '', 'configuration':str(r.config).replace('channels_last', 'ch_last') if short else str(r.config), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
-        'speed-up':f'{r.speedup.ratio:.2f} ±{(r.speedup.high-r.speedup.low)/2:.2f}' if r.speedup else '', ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
-        'error':_text(r.sameness and r.sameness.error, '.0e'), 'allowed':_text(r.sameness and r.sameness.allowed, '.0e'), 'MB':_text(r.memory and r.memory/2**20, '.0f')}
+    def speed(r):
+        if not r.speedup: return ''
+        return f'{r.speedup.ratio:.2f}' + f' ±{(r.speedup.high-r.speedup.low)/2:.2f}'*(r is not self.rows[0])
+    name = lambda r: str(r.config).replace('channels_last', 'ch_last') if short else str(r.config)
+    def cells(r):
+        same = r.sameness
+        return {'':'→' if r is self.best_row else '', 'configuration':name(r), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
+            'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same], 'error':_text(same and same.error, '.0e'),
+            'allowed':_text(same and same.allowed, '.0e'), 'MB':_text(r.memory and r.memory/2**20, '.0f')}
     return pd.DataFrame([cells(r) for r in rows])
 
 def _grouped(title, pairs):
@@ -109,7 +115,8 @@ def remarks(self:ChannelsLastBench):
     res += _grouped('another result', [(r, f'{r.sameness.where}') for r in self.rows if r.same is False])
     res += _grouped('cannot tell', [(r, r.sameness.where) for r in self.rows if r.sameness and r.same is None])
     loader = '' if self.loader_s is None else f', data loading {self.loader_s*1000:.1f} ms a batch'
-    return res + list(self.notes) + [f"noise {self.noise:.1%}{loader}, {self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"]
+    where = f"{self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"
+    return res + list(self.notes) + [f'noise {self.noise:.1%}{loader}, {where}']
 
 @patch
 def __str__(self:ChannelsLastBench): return '\n'.join([self.table().to_string(index=False), *self.remarks, self.verdict, self.code])
@@ -118,8 +125,9 @@ def __repr__(self:ChannelsLastBench): return str(self)
 
 @patch
 def _repr_html_(self:ChannelsLastBench):
-    lines = ''.join(f'<br>{escape(o)}' for o in self.remarks)
-    return f'<p><b>{escape(self.verdict)}</b></p>{self.table().to_html(index=False, border=0)}<p><small>{lines.removeprefix("<br>")}</small></p><pre>{escape(self.code)}</pre>'
+    lines = '<br>'.join(map(escape, self.remarks))
+    table = self.table().to_html(index=False, border=0)
+    return f'<p><b>{escape(self.verdict)}</b></p>{table}<p><small>{lines}</small></p><pre>{escape(self.code)}</pre>'
 
 # %% ../nbs/42_bench_report.ipynb #32e8ce75
 @patch
@@ -132,7 +140,9 @@ def plot(self:ChannelsLastBench, ax=None):
     ends = [[max(m-base/r.speedup.high, 0) for m,r in zip(ms, rows)], [max(base/r.speedup.low-m, 0) for m,r in zip(ms, rows)]]
     color = lambda r: '#d1495b' if r.same is False else '#30638e' if r is self.best_row else '#9aa5b1'
     ax.barh(range(len(rows)), ms, xerr=ends, color=[color(r) for r in rows], error_kw=dict(lw=1, capsize=3))
-    for i,r in enumerate(rows): ax.text(ms[i]+ends[1][i], i, f'  {r.speedup.ratio:.2f}x' + {True:'', False:'  another result', None:'  cannot tell'}[r.same], va='center')
+    for i,r in enumerate(rows):
+        same = {True:'', False:'  another result', None:'  cannot tell'}[r.same]
+        ax.text(ms[i]+ends[1][i], i, f'  {r.speedup.ratio:.2f}x{same}', va='center')
     ax.set_yticks(range(len(rows)), [str(r.config) for r in rows])
     ax.set_xlim(0, max(m+e for m,e in zip(ms, ends[1]))*1.3)
     ax.set_xlabel('ms a step, and where it may lie')
@@ -144,10 +154,10 @@ def plot(self:ChannelsLastBench, ax=None):
 @patch(as_prop=True)
 def df(self:ChannelsLastBench):
     "All rows as a `DataFrame`"
-    get = lambda o, name: getattr(o, name, None)
-    return pd.DataFrame([dict(config=str(r.config), step_ms=r.step_s and r.step_s*1000, speedup=get(r.speedup, 'ratio'), low=get(r.speedup, 'low'), high=get(r.speedup, 'high'), verdict=r.verdict,
-        same=r.same, where=get(r.sameness, 'where'), error=get(r.sameness, 'error'), allowed=get(r.sameness, 'allowed'), memory_mb=r.memory and r.memory/2**20, note=r.note, best=r is self.best_row)
-        for r in self.rows])
+    get = lambda o, *names: {k:getattr(o, k, None) for k in names}
+    return pd.DataFrame([dict(config=str(r.config), step_ms=r.step_s and r.step_s*1000, speedup=r.speedup and r.speedup.ratio,
+        **get(r.speedup, 'low', 'high'), verdict=r.verdict, same=r.same, **get(r.sameness, 'where', 'error', 'allowed'),
+        memory_mb=r.memory and r.memory/2**20, note=r.note, best=r is self.best_row) for r in self.rows])
 
 def _plain(x):
     "`x` with `None` for what JSON has no number for"
@@ -161,7 +171,9 @@ def to_json(self:ChannelsLastBench,
 ) -> str: # Rows, best, noise, device, versions and shapes
     "Everything measured, as JSON"
     rows = [{**asdict(r), 'config':str(r.config), 'code':r.config.code, 'verdict':r.verdict} for r in self.rows]
-    res = json.dumps(_plain(dict(best=str(self.best), verdict=self.verdict, code=self.code, noise=self.noise, loader_s=self.loader_s, notes=self.notes, environment=self.env, rows=rows)), indent=1, allow_nan=False)
+    all = dict(best=str(self.best), verdict=self.verdict, code=self.code, noise=self.noise, loader_s=self.loader_s, notes=self.notes,
+        environment=self.env, rows=rows)
+    res = json.dumps(_plain(all), indent=1, allow_nan=False)
     if path is not None: Path(path).write_text(res, encoding='utf-8')
     return res
 

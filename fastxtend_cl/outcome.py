@@ -9,7 +9,7 @@ __all__ = ['floats', 'Outcome', 'SameDraws', 'distances', 'nudge_tensors', 'nudg
 import math
 from dataclasses import dataclass, field
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # %% ../nbs/34_outcome.ipynb #ab4a04f8
@@ -80,8 +80,11 @@ def distances(
 # %% ../nbs/34_outcome.ipynb #d65c2e2e
 def nudge_tensors(x, size=64):
     "`x` with each float moved by `size` machine epsilons of fp32, up or down at random"
-    f = lambda t: t*(1 + size*torch.finfo(torch.float32).eps*torch.randint(0, 2, t.shape, device=t.device).mul(2).sub(1)) if t.is_floating_point() else t
-    with torch.no_grad(): return map_tensors(f, x)
+    def move(t):
+        if not t.is_floating_point(): return t
+        sign = torch.randint(0, 2, t.shape, device=t.device).mul(2).sub(1)
+        return t*(1 + size*torch.finfo(torch.float32).eps*sign)
+    with torch.no_grad(): return map_tensors(move, x)
 
 class nudge:
     "Move the weights of `model` inside the block, and put them back"
@@ -118,7 +121,7 @@ class Sameness:
         "Error over what was allowed"
         return 0. if self.error is None else self.error/self.allowed if self.allowed else math.inf
     def __str__(self):
-        why = '' if self.error is None else f'off by {self.error:.0e}, where {self.allowed:.0e} is allowed'
+        why = '' if None in (self.error, self.allowed) else f'off by {self.error:.0e}, where {self.allowed:.0e} is allowed'
         return ': '.join([self.verdict] + [o for o in [', '.join(p for p in (self.where, why) if p)] if o])
     __repr__ = __str__
 
@@ -127,9 +130,12 @@ def compare(
     ref:Outcome, # Of the contiguous step in the same precision
     scale:dict, # How far rounding moves each tensor
     least:float=16*torch.finfo(torch.float32).eps, # What each may be moved by at least
+    factor:float=16, # How many times that it may differ
 ) -> Sameness:
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
-    dist,allowed = distances(out, ref),{k:4*max(v, least) for k,v in scale.items()}
+    allowed = {k:factor*max(v, least) for k,v in scale.items()}
+    dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < 1 or v == math.inf}
+    if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
+    if not dist: return Sameness(None, 'rounding is as large as the values')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
-    if out.infinite: worst = out.infinite
-    return Sameness(dist[worst] <= allowed[worst] and not out.infinite, f'{worst} is not finite' if out.infinite else worst, dist[worst], allowed[worst])
+    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])
