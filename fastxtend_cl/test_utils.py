@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['assert_channels_last', 'ChannelsLastInputTest', 'ChannelsLastPredTest', 'digits_dls', 'photos_dls', 'photos_sr_dls',
-           'synth_dls', 'test_channelslast']
+           'synth_dls', 'test_channelslast', 'test_parity']
 
 # %% ../nbs/60_test_utils.ipynb #a3fe588d
 from fastai.vision.all import *
 from .memory_format import is_channels_last, map_tensors, memory_format
+from .parity import channelslast_parity
 from .summary import channelslast_summary
 
 # %% ../nbs/60_test_utils.ipynb #96703e09
@@ -117,3 +118,14 @@ def test_channelslast(
     "Raise `AssertionError` with the rows if `model` loses channels last, or copies more than `max_bytes`"
     s = channelslast_summary(model, *(x if isinstance(x, tuple) else (x,)), **{'as_channels_last':True, **kwargs})
     assert s.error is None and s.model_format != 'contiguous' and s.bytes <= max_bytes and (s.ok or max_bytes > 0), f'{s.bytes:,} bytes converted, {max_bytes:,} allowed\n{s}'
+
+# %% ../nbs/60_test_utils.ipynb #pa000001
+@delegates(channelslast_parity)
+def test_parity(
+    model:nn.Module, # Model to test; left as it is
+    x, # Its input: a tensor, or a tuple of inputs
+    **kwargs
+):
+    "Raise `AssertionError` with the layers that differ unless all layers of `model` that can be compared give the same result in channels last"
+    p = channelslast_parity(model, *(x if isinstance(x, tuple) else (x,)), **kwargs)
+    assert p.ok, str(p)

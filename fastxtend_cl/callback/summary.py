@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/23_callback.summary.ipynb #bbe49f0c
+# %% ../../nbs/23_callback.summary.ipynb #d0c8c1f0
 from copy import copy, deepcopy
 from fastai.basics import *
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.torch_core import get_random_states, set_random_states
 from .amp import DeviceMixedPrecision
-from ..summary import ChannelsLastSummary, channelslast_summary as summarise
+from ..summary import channelslast_summary as summarise
+from ..summary_report import ChannelsLastSummary
 
 # %% ../../nbs/23_callback.summary.ipynb #dfd67e7a
 def _one_batch(learn):
