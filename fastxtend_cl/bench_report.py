@@ -98,8 +98,9 @@ def table(self:ChannelsLastBench):
     def cells(r):
         same = r.sameness
         return {'':'→' if r is self.best_row else '', 'configuration':name(r), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
-            'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same], 'error':_text(same and same.error, '.0e'),
-            'allowed':_text(same and same.allowed, '.0e'), 'MB':_text(r.memory and r.memory/2**20, '.0f')}
+            'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
+            'error':_text(same and same.error, '.0e'), 'allowed':_text(same and same.allowed, '.0e'),
+            'MB':_text(r.memory and r.memory/2**20, '.0f')}
     return pd.DataFrame([cells(r) for r in rows])
 
 def _grouped(title, pairs):
