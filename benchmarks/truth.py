@@ -6,6 +6,9 @@ in training, with hooks on each module), and hooks on leaf modules that compare 
     false alarm    the summary names a place that loses the format, and nothing was lost or copied
     unnamed        a leaf module whose images all came in channels last returned contiguous, and the summary does not name it
     bytes          all bytes of copies differ by over 2%
+    bytes of activations   those of copies of activations do
+
+Where this reference is what is wrong, `reasons` in truth_cases.py says so, case by case; such rows are listed as `explained`.
 
 Writes results/{out}.json: the counts, and each case that disagrees, with both sides.
 
@@ -103,6 +106,9 @@ def compare(name, model, inputs, amp=None, **about):
     disagrees += [f'unnamed: {k} ({v})' for k,v in lost.items() if not v.endswith('mixed') and not any(n == k or n.startswith(k+'.') for n in named)]
     if abs(ours-theirs) > .02*max(ours, theirs): disagrees.append('bytes')
     if abs(s.total_bytes + sum(r.bytes for r in s.rows if r.kind == 'other') - images) > .02*max(images, s.total_bytes): disagrees.append('bytes of activations')
+    reasons = truth_cases.reasons.get(name, {})
+    explained,disagrees = {d:reasons[d] for d in disagrees if d in reasons},[d for d in disagrees if d not in reasons]
+    if explained: row['explained'] = explained
     row.update(bytes=ours, reference_bytes=theirs, activation_bytes=s.total_bytes, lost=[f'{r.place} ({r.phase})' for r in s.lost], leaves=lost, disagrees=disagrees)
     if disagrees: row['copies'] = [str(c) for c in copies if not c[3]][:8]
     return row
@@ -141,13 +147,13 @@ def layer_cases(which):
 
 def build_model(name, source, bs):
     "A model with random weights and its inputs; sizes go up until one fits"
-    tv,x = torchvision.models,lambda n, *more: (torch.randn(bs, 3, *more, n, n),)
+    tv,x = torchvision.models,lambda n, frames=None: (torch.randn(bs, 3, *([frames] if frames else []), n, n),)
     if source == 'detection':
         boxes = dict(boxes=torch.tensor([[4., 4., 40., 40.]]), labels=torch.tensor([1]), masks=torch.ones(1, 64, 64, dtype=torch.uint8))
         kwargs = {} if '320' in name and 'ssd' in name else dict(min_size=64, max_size=96)
         return getattr(tv.detection, name)(weights=None, weights_backbone=None, num_classes=3, **kwargs),([torch.rand(3, 64, 64) for _ in range(bs)], [dict(boxes) for _ in range(bs)])
     if source == 'segmentation': return getattr(tv.segmentation, name)(weights=None, weights_backbone=None, num_classes=3),x(64)
-    if source == 'video': return getattr(tv.video, name)(weights=None, num_classes=4),x(224 if 'mvit' in name else 64, 16 if name in ('mvit_v1_b','s3d') else 4)
+    if source == 'video': return getattr(tv.video, name)(weights=None, num_classes=4),x(*((224, 16) if name in ('mvit_v1_b','s3d') else (64, 4)))
     if source == 'fastai':
         v = fastai.vision.all
         unet = lambda arch, size=(64,64), **kw: v.create_unet_model(arch, 2, size, pretrained=False, **kw)
@@ -155,7 +161,7 @@ def build_model(name, source, bs):
             xse_resnext18=lambda: (v.xse_resnext18(n_out=10), x(64)), unet_resnet18=lambda: (unet(v.resnet18), x(64)), unet_resnet18_blur_sa=lambda: (unet(v.resnet18, blur=True, blur_final=True, self_attention=True), x(64)),
             unet_odd=lambda: (unet(v.resnet18, (50,70)), (torch.randn(bs, 3, 50, 70),)), unet_xresnet=lambda: (unet(v.xresnet18), x(64)), vision_resnet34=lambda: (v.create_vision_model(v.resnet34, 10, pretrained=False), x(64)))[name]()
     make = (lambda: getattr(tv, name)(weights=None, num_classes=10, **(dict(init_weights=False) if name in ('googlenet','inception_v3') else {}))) if source == 'torchvision' else (lambda: timm.create_model(name, num_classes=10))
-    model = make().eval()
+    model = make().train(bs > 1)
     for n in (64, 96, 128, 224, 256, 299):
         try:
             with torch.no_grad(): model(*x(n))
@@ -199,10 +205,12 @@ def report(rows, a, complete):
     "Write what is there"
     ran = [r for r in rows if 'not_run' not in r]
     counts = {k:dict(cases=len(part := [r for r in ran if r['kind'] == k]), different=len({r['case'] for r in part}), agree=sum(not r['disagrees'] for r in part),
+        explained=sum('explained' in r for r in part), not_run=sum(r['kind'] == k for r in rows if 'not_run' in r),
         **{what:sum(any(d.startswith(what) for d in r['disagrees']) for r in part) for what in ('false holds','false alarm','unnamed','bytes','error')}) for k in a.only}
     if complete: print(json.dumps(counts, indent=1))
     if not a.match and not a.precision:
-        save(a.out, environment=environment(), complete=complete, counts=counts, disagree=[r for r in rows if r.get('disagrees')], not_run=[r for r in rows if 'not_run' in r],
+        save(a.out, environment=environment(), complete=complete, counts=counts, disagree=[r for r in rows if r.get('disagrees')],
+            explained=[{k:r[k] for k in ('case','batch','precision','activation_bytes','explained')} for r in rows if r.get('explained')], not_run=[r for r in rows if 'not_run' in r],
             cases=[{k:r[k] for k in ('kind','case','context','source','batch','precision','bytes','reference_bytes','activation_bytes') if k in r} for r in ran])
 
 if __name__ == '__main__': main()
