@@ -12,8 +12,9 @@ Where this reference is what is wrong, `reasons` in truth_cases.py says so, case
 
 Writes results/{out}.json: the counts, and each case that disagrees, with both sides.
 
-python benchmarks/truth.py --only layers layers3d --out truth-layers
+python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --out truth-layers
 python benchmarks/truth.py --only held_out models --out truth-models
+python benchmarks/truth.py --only held_out models --out truth-models --again swin_v2_t    # That model once more, the others as they are
 """
 import argparse, ast, gc, json, warnings
 warnings.filterwarnings('ignore')
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._pytree import tree_leaves
 import truth_cases
-from common import environment, save
+from common import environment, results, save
 from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
 from fastxtend_cl.summary import channelslast_summary
 import fastai, fastai.layers, timm.layers, torch.utils.checkpoint
@@ -67,7 +68,7 @@ class Witness:
 def reference(model, inputs, amp):
     "Copies that changed the order: (bytes, before, after, of a weight?, module, kernel); and leaf modules that lost the format"
     torch.manual_seed(0)
-    shapes,copies,made_by = {tuple(p.shape) for p in model.parameters()},[],{}
+    shapes,copies,made_by = {tuple(t.shape) for t in (*model.parameters(), *model.buffers())},[],{}
     with Witness(model) as witness, profile(activities=[ProfilerActivity.CPU], record_shapes=True) as prof:
         with torch.autocast('cpu', dtype=torch.bfloat16) if amp else nullcontext(): out = model(*inputs)
         outs = [o for o in leaves(out) if o.requires_grad]
@@ -131,7 +132,7 @@ def layer(text): return Do(text) if any(isinstance(o, ast.Name) and o.id == 'x' 
 
 def layer_cases(which):
     "Each layer between two convolutions and before a pool, with one image and with two"
-    three = which == 'layers3d'
+    three = which.endswith('3d')
     conv,lazy,pool,shape = (nn.Conv3d,nn.LazyConv3d,nn.AdaptiveAvgPool3d,(4,12,12)) if three else (nn.Conv2d,nn.LazyConv2d,nn.AdaptiveAvgPool2d,(12,12))
     for text in getattr(truth_cases, which):
         for context in ('convolutions','pool'):
@@ -179,15 +180,16 @@ def model_cases(which):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--only', nargs='*', default=['layers','layers3d','models','held_out'])
+    p.add_argument('--only', nargs='*', default=['layers','layers3d','held_out_layers','held_out_layers3d','models','held_out'])
     p.add_argument('--match', default='')
     p.add_argument('--out', default='truth')
     p.add_argument('--precision', default='')
+    p.add_argument('--again', default='', help='Run the cases of this name once more, and replace them in the results')
     a = p.parse_args()
-    rows = []
+    rows = earlier(a.out, a.again) if a.again else []
     for which in a.only:
         for name,build,about in (layer_cases if 'layers' in which else model_cases)(which):
-            if a.match not in name or a.precision not in about['precision']: continue
+            if a.match not in name or a.again not in ('', name) or a.precision not in about['precision']: continue
             try:
                 torch.manual_seed(0)
                 model,inputs = build()
@@ -200,6 +202,13 @@ def main():
             if len(rows) % 20 == 0: report(rows, a, False)
             if r.get('disagrees') or 'not_run' in r: print(*(r.get(k) for k in ('case','context','batch','precision','disagrees','not_run','lost','bytes','reference_bytes') if r.get(k)), flush=True)
     report(rows, a, True)
+
+def earlier(out, again):
+    "The rows of an earlier run, without those of the case `again`"
+    d = json.loads((results/f'{out}.json').read_text(encoding='utf-8'))
+    key = lambda r: tuple(r.get(k) for k in ('case','context','batch','precision'))
+    more = {key(r):r for r in d['explained']+d['disagree']}
+    return [r for r in [dict(r, disagrees=[]) | more.get(key(r), {}) for r in d['cases']] + d['not_run'] if r['case'] != again]
 
 def report(rows, a, complete):
     "Write what is there"

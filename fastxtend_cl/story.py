@@ -110,7 +110,7 @@ class Operands:
     def __init__(self, story, call, target):
         self.story,self.call,self.target,self.past_of = story,call,target,story.past_of
         self.weights = [s for s in call.inputs if self.is_weight(s)]
-        self.acts = [s for s in call.inputs if not self.is_weight(s) and s is not target]
+        self.acts = [s for s in call.inputs if not self.is_weight(s) and s is not target and s.shape]  # A scalar is none
         only_weights = self.weights and not self.acts and (target is None or self.is_weight(target))
         self.about_weights = call.accumulates or bool(only_weights)
         self.weight_shapes = {s.shape for s in self.weights} - {s.shape for s in [*self.acts, target] if s}
@@ -190,7 +190,7 @@ class Scene(Operands):
         return 'image' if straight and o.order not in ordered else 'was'
 
     def passes_on(self):
-        "Is what comes out contiguous as the input or the loss was? A convolution, or what joins the input with channels last, decides itself"
+        "Is what comes out contiguous as the input or the loss was? A convolution decides itself, and so does what joins both formats"
         joined = self.last and self.owner == 'input' and self.call.phase == 'forward'
         return self.owner and 'conv' not in self.call.op and not joined
 
