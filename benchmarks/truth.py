@@ -14,7 +14,7 @@ Writes results/{out}.json: the counts, and each case that disagrees, with both s
 
 python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --out truth-layers
 python benchmarks/truth.py --only held_out models --out truth-models
-python benchmarks/truth.py --only held_out models --out truth-models --again swin_v2_t    # That model once more, the others as they are
+python benchmarks/truth.py --only held_out models --out truth-models --again swin_v2_t    # That model once more; the others stay as they are
 """
 import argparse, ast, gc, json, warnings
 warnings.filterwarnings('ignore')
@@ -184,12 +184,12 @@ def main():
     p.add_argument('--match', default='')
     p.add_argument('--out', default='truth')
     p.add_argument('--precision', default='')
-    p.add_argument('--again', default='', help='Run the cases of this name once more, and replace them in the results')
+    p.add_argument('--again', nargs='*', default=[], help='Run the cases of these names once more, and replace them in the results')
     a = p.parse_args()
     rows = earlier(a.out, a.again) if a.again else []
     for which in a.only:
         for name,build,about in (layer_cases if 'layers' in which else model_cases)(which):
-            if a.match not in name or a.again not in ('', name) or a.precision not in about['precision']: continue
+            if a.match not in name or (a.again and name not in a.again) or a.precision not in about['precision']: continue
             try:
                 torch.manual_seed(0)
                 model,inputs = build()
@@ -204,11 +204,11 @@ def main():
     report(rows, a, True)
 
 def earlier(out, again):
-    "The rows of an earlier run, without those of the case `again`"
+    "The rows of an earlier run, without those of the cases `again`"
     d = json.loads((results/f'{out}.json').read_text(encoding='utf-8'))
     key = lambda r: tuple(r.get(k) for k in ('case','context','batch','precision'))
     more = {key(r):r for r in d['explained']+d['disagree']}
-    return [r for r in [dict(r, disagrees=[]) | more.get(key(r), {}) for r in d['cases']] + d['not_run'] if r['case'] != again]
+    return [r for r in [dict(r, disagrees=[]) | more.get(key(r), {}) for r in d['cases']] + d['not_run'] if r['case'] not in again]
 
 def report(rows, a, complete):
     "Write what is there"
