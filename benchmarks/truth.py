@@ -186,6 +186,7 @@ def main():
     p.add_argument('--precision', default='')
     p.add_argument('--again', nargs='*', default=[], help='Run the cases of these names once more, and replace them in the results')
     a = p.parse_args()
+    gc.freeze()  # The libraries take a second to look through, a case a tenth of that
     rows = earlier(a.out, a.again) if a.again else []
     for which in a.only:
         for name,build,about in (layer_cases if 'layers' in which else model_cases)(which):
