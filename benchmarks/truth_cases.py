@@ -296,4 +296,8 @@ models = dict(
 held_out = """resnet14t tf_mixnet_s gernet_s tinynet_e levit_128s crossvit_tiny_240 rexnetr_100 dpn48b selecsls42 hardcorenas_a volo_d1_224 sequencer2d_s""".split()
 
 # Where the reference is what is wrong. It knows weights by their shape, and what is computed from weights for an activation.
-reasons = dict(coatnet_pico_rw_224={'bytes of activations':'the bias that its attention computes from a table of weights is no activation; the reference takes it for one'})
+# It takes for an image, too, whatever has four dimensions.
+reasons = {
+    'coatnet_pico_rw_224': {'bytes of activations':'the bias that its attention computes from a table of weights is no activation; the reference takes it for one'},
+    'F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)]*3).transpose(1, 2).view(x.shape)':
+        {'false holds':'what is copied is the gradient of the heads of an attention, no image, which with one head has four dimensions in channels-last order'}}
