@@ -300,4 +300,4 @@ held_out = """resnet14t tf_mixnet_s gernet_s tinynet_e levit_128s crossvit_tiny_
 reasons = {
     'coatnet_pico_rw_224': {'bytes of activations':'the bias that its attention computes from a table of weights is no activation; the reference takes it for one'},
     'F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)]*3).transpose(1, 2).view(x.shape)':
-        {'false holds':'what is copied is the gradient of the heads of an attention, no image, which with one head has four dimensions in channels-last order'}}
+        {'false holds':'what is copied are the heads of an attention, no image, which with one head have four dimensions in channels-last order'}}
