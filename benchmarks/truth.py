@@ -6,11 +6,15 @@ in training, with hooks on each module), and hooks on leaf modules that compare 
     false alarm    the summary names a place that loses the format, and nothing was lost or copied
     unnamed        a leaf module whose images all came in channels last returned contiguous, and the summary does not name it
     bytes          all bytes of copies differ by over 2%
+    bytes of activations   those of copies of activations do
+
+Where this reference is what is wrong, `reasons` in truth_cases.py says so, case by case; such rows are listed as `explained`.
 
 Writes results/{out}.json: the counts, and each case that disagrees, with both sides.
 
-python benchmarks/truth.py --only layers layers3d --out truth-layers
+python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --out truth-layers
 python benchmarks/truth.py --only held_out models --out truth-models
+python benchmarks/truth.py --only held_out models --out truth-models --again swin_v2_t    # That model once more; the others stay as they are
 """
 import argparse, ast, gc, json, warnings
 warnings.filterwarnings('ignore')
@@ -22,7 +26,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._pytree import tree_leaves
 import truth_cases
-from common import environment, save
+from common import environment, results, save
 from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
 from fastxtend_cl.summary import channelslast_summary
 import fastai, fastai.layers, timm.layers, torch.utils.checkpoint
@@ -64,7 +68,7 @@ class Witness:
 def reference(model, inputs, amp):
     "Copies that changed the order: (bytes, before, after, of a weight?, module, kernel); and leaf modules that lost the format"
     torch.manual_seed(0)
-    shapes,copies,made_by = {tuple(p.shape) for p in model.parameters()},[],{}
+    shapes,copies,made_by = {tuple(t.shape) for t in (*model.parameters(), *model.buffers())},[],{}
     with Witness(model) as witness, profile(activities=[ProfilerActivity.CPU], record_shapes=True) as prof:
         with torch.autocast('cpu', dtype=torch.bfloat16) if amp else nullcontext(): out = model(*inputs)
         outs = [o for o in leaves(out) if o.requires_grad]
@@ -103,6 +107,9 @@ def compare(name, model, inputs, amp=None, **about):
     disagrees += [f'unnamed: {k} ({v})' for k,v in lost.items() if not v.endswith('mixed') and not any(n == k or n.startswith(k+'.') for n in named)]
     if abs(ours-theirs) > .02*max(ours, theirs): disagrees.append('bytes')
     if abs(s.total_bytes + sum(r.bytes for r in s.rows if r.kind == 'other') - images) > .02*max(images, s.total_bytes): disagrees.append('bytes of activations')
+    reasons = truth_cases.reasons.get(name, {})
+    explained,disagrees = {d:reasons[d] for d in disagrees if d in reasons},[d for d in disagrees if d not in reasons]
+    if explained: row['explained'] = explained
     row.update(bytes=ours, reference_bytes=theirs, activation_bytes=s.total_bytes, lost=[f'{r.place} ({r.phase})' for r in s.lost], leaves=lost, disagrees=disagrees)
     if disagrees: row['copies'] = [str(c) for c in copies if not c[3]][:8]
     return row
@@ -125,7 +132,7 @@ def layer(text): return Do(text) if any(isinstance(o, ast.Name) and o.id == 'x' 
 
 def layer_cases(which):
     "Each layer between two convolutions and before a pool, with one image and with two"
-    three = which == 'layers3d'
+    three = which.endswith('3d')
     conv,lazy,pool,shape = (nn.Conv3d,nn.LazyConv3d,nn.AdaptiveAvgPool3d,(4,12,12)) if three else (nn.Conv2d,nn.LazyConv2d,nn.AdaptiveAvgPool2d,(12,12))
     for text in getattr(truth_cases, which):
         for context in ('convolutions','pool'):
@@ -141,13 +148,13 @@ def layer_cases(which):
 
 def build_model(name, source, bs):
     "A model with random weights and its inputs; sizes go up until one fits"
-    tv,x = torchvision.models,lambda n, *more: (torch.randn(bs, 3, *more, n, n),)
+    tv,x = torchvision.models,lambda n, frames=None: (torch.randn(bs, 3, *([frames] if frames else []), n, n),)
     if source == 'detection':
         boxes = dict(boxes=torch.tensor([[4., 4., 40., 40.]]), labels=torch.tensor([1]), masks=torch.ones(1, 64, 64, dtype=torch.uint8))
         kwargs = {} if '320' in name and 'ssd' in name else dict(min_size=64, max_size=96)
         return getattr(tv.detection, name)(weights=None, weights_backbone=None, num_classes=3, **kwargs),([torch.rand(3, 64, 64) for _ in range(bs)], [dict(boxes) for _ in range(bs)])
     if source == 'segmentation': return getattr(tv.segmentation, name)(weights=None, weights_backbone=None, num_classes=3),x(64)
-    if source == 'video': return getattr(tv.video, name)(weights=None, num_classes=4),x(224 if 'mvit' in name else 64, 16 if name in ('mvit_v1_b','s3d') else 4)
+    if source == 'video': return getattr(tv.video, name)(weights=None, num_classes=4),x(*((224, 16) if name in ('mvit_v1_b','s3d') else (64, 4)))
     if source == 'fastai':
         v = fastai.vision.all
         unet = lambda arch, size=(64,64), **kw: v.create_unet_model(arch, 2, size, pretrained=False, **kw)
@@ -155,7 +162,7 @@ def build_model(name, source, bs):
             xse_resnext18=lambda: (v.xse_resnext18(n_out=10), x(64)), unet_resnet18=lambda: (unet(v.resnet18), x(64)), unet_resnet18_blur_sa=lambda: (unet(v.resnet18, blur=True, blur_final=True, self_attention=True), x(64)),
             unet_odd=lambda: (unet(v.resnet18, (50,70)), (torch.randn(bs, 3, 50, 70),)), unet_xresnet=lambda: (unet(v.xresnet18), x(64)), vision_resnet34=lambda: (v.create_vision_model(v.resnet34, 10, pretrained=False), x(64)))[name]()
     make = (lambda: getattr(tv, name)(weights=None, num_classes=10, **(dict(init_weights=False) if name in ('googlenet','inception_v3') else {}))) if source == 'torchvision' else (lambda: timm.create_model(name, num_classes=10))
-    model = make().eval()
+    model = make().train(bs > 1)
     for n in (64, 96, 128, 224, 256, 299):
         try:
             with torch.no_grad(): model(*x(n))
@@ -173,15 +180,17 @@ def model_cases(which):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--only', nargs='*', default=['layers','layers3d','models','held_out'])
+    p.add_argument('--only', nargs='*', default=['layers','layers3d','held_out_layers','held_out_layers3d','models','held_out'])
     p.add_argument('--match', default='')
     p.add_argument('--out', default='truth')
     p.add_argument('--precision', default='')
+    p.add_argument('--again', nargs='*', default=[], help='Run the cases of these names once more, and replace them in the results')
     a = p.parse_args()
-    rows = []
+    gc.freeze()  # The libraries take a second to look through, a case a tenth of that
+    rows = earlier(a.out, a.again) if a.again else []
     for which in a.only:
         for name,build,about in (layer_cases if 'layers' in which else model_cases)(which):
-            if a.match not in name or a.precision not in about['precision']: continue
+            if a.match not in name or (a.again and name not in a.again) or a.precision not in about['precision']: continue
             try:
                 torch.manual_seed(0)
                 model,inputs = build()
@@ -195,14 +204,23 @@ def main():
             if r.get('disagrees') or 'not_run' in r: print(*(r.get(k) for k in ('case','context','batch','precision','disagrees','not_run','lost','bytes','reference_bytes') if r.get(k)), flush=True)
     report(rows, a, True)
 
+def earlier(out, again):
+    "The rows of an earlier run, without those of the cases `again`"
+    d = json.loads((results/f'{out}.json').read_text(encoding='utf-8'))
+    key = lambda r: tuple(r.get(k) for k in ('case','context','batch','precision'))
+    more = {key(r):r for r in d['explained']+d['disagree']}
+    return [r for r in [dict(r, disagrees=[]) | more.get(key(r), {}) for r in d['cases']] + d['not_run'] if r['case'] not in again]
+
 def report(rows, a, complete):
     "Write what is there"
     ran = [r for r in rows if 'not_run' not in r]
     counts = {k:dict(cases=len(part := [r for r in ran if r['kind'] == k]), different=len({r['case'] for r in part}), agree=sum(not r['disagrees'] for r in part),
+        explained=sum('explained' in r for r in part), not_run=sum(r['kind'] == k for r in rows if 'not_run' in r),
         **{what:sum(any(d.startswith(what) for d in r['disagrees']) for r in part) for what in ('false holds','false alarm','unnamed','bytes','error')}) for k in a.only}
     if complete: print(json.dumps(counts, indent=1))
     if not a.match and not a.precision:
-        save(a.out, environment=environment(), complete=complete, counts=counts, disagree=[r for r in rows if r.get('disagrees')], not_run=[r for r in rows if 'not_run' in r],
+        save(a.out, environment=environment(), complete=complete, counts=counts, disagree=[r for r in rows if r.get('disagrees')],
+            explained=[{k:r[k] for k in ('case','batch','precision','activation_bytes','explained')} for r in rows if r.get('explained')], not_run=[r for r in rows if 'not_run' in r],
             cases=[{k:r[k] for k in ('kind','case','context','source','batch','precision','bytes','reference_bytes','activation_bytes') if k in r} for r in ran])
 
 if __name__ == '__main__': main()

@@ -95,7 +95,7 @@ def channelslast_summary(
     as_channels_last:bool=False, # Summarise as if model and inputs were converted
     train:bool=True, # Training mode; False for evaluation mode
 ) -> ChannelsLastSummary:
-    "Run one forward and one backward pass of `model`, and report where channels last is lost and what it costs; `ValueError` for an unknown `amp`"
+    "Run a forward and a backward pass of `model`, and report where channels last is lost, at what cost; `ValueError` for an unknown `amp`"
     if amp is not None and amp not in _amps: raise ValueError(f"amp={amp!r} is unknown: use 'fp16', 'bf16' or None")
     model,dtype = getattr(model, '_orig_mod', model),_amps.get(amp)
     args = inputs,kwargs or {},tuple(targets) if isinstance(targets, (tuple,list)) else (targets,)
@@ -117,7 +117,9 @@ def channelslast_summary(
     if step.error is not None: error = _error(step.error, model, dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, ''))
     elif prone: error = SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
         'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
-    if device.type == 'meta': step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
+    if device.type == 'meta':
+        step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
     if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
     story,types = Story(tape.calls, owners),{k:type(m).__name__ for k,m in model.named_modules()}
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, str(device), torch.__version__, types, step.passes, error, step.notes)
+    about = str(device),torch.__version__,types,step.passes,error,step.notes
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about)

@@ -13,7 +13,7 @@ from pathlib import Path
 from textwrap import wrap
 
 # %% ../nbs/21_summary_report.ipynb #c427bf0c
-from .story import SummaryRow
+from .summary_rows import SummaryRow
 from .summary_words import advice_texts, by_module, cost, size_text, verdict_text
 
 # %% ../nbs/21_summary_report.ipynb #3f5fd98b
@@ -26,7 +26,9 @@ class SummaryError:
     file:str = '' # Where in the user's own code
     line:int = 0
     source:str = ''
-    def __str__(self): return '\n'.join([f'  {self.file}, line {self.line}: {self.source}']*bool(self.file) + [f'  {self.repair}']*bool(self.repair))
+    def __str__(self):
+        at = f'  {self.file}, line {self.line}: {self.source}' if self.file else ''
+        return '\n'.join(filter(None, (at, self.repair and f'  {self.repair}')))
 
 @dataclass(repr=False)
 class ChannelsLastSummary:
@@ -99,7 +101,8 @@ class ChannelsLastSummary:
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        keys = ('verdict ok model_format passes bytes total_bytes weight_bytes activation_bytes stays share seconds device torch notes advice').split()
+        keys = 'verdict ok model_format passes bytes total_bytes weight_bytes activation_bytes stays share seconds device torch'.split()
+        keys += ['notes','advice']
         res = {k:getattr(self, k) for k in keys} | dict(error=self.error and asdict(self.error), rows=[_plain(r) for r in self.rows])
         text = json.dumps(res, indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
@@ -123,7 +126,9 @@ _heads = dict(lost=('lost in','operation','pass','','copied','contiguous'), copi
 def _table(s, which):
     rows,res = s.lost if which == 'lost' else [r for r in s.images if r.kind in ('inside','copied')],{}
     for name,group in by_module(s, rows):
-        for r in group: res.setdefault((name, r.op, r.phase, '' if which == 'lost' else r.kind if r.cause == 'model' else r.cause), []).append(r)
+        for r in group:
+            what = '' if which == 'lost' else r.kind if r.cause == 'model' else r.cause
+            res.setdefault((name, r.op, r.phase, what), []).append(r)
     return [(*k, size_text(cost(o)), size_text(sum(r.stays for r in o)) if which == 'lost' else '') for k,o in res.items()]
 
 def _totals(s):

@@ -65,7 +65,8 @@ def verdict_text(
     if s.bytes:
         where = f'{s.inside[0].op} in {module_text(s, s.inside[0].module)}, {s.inside[0].phase}'
         return f'Channels last is kept; {size_text(s.bytes)} a step are copied where images come and go, most at {where}'
-    if s.model_format.startswith('without') and not s.rows: return 'The model has no weights of rank 4 or 5 to convert, and nothing is lost in it'
+    if s.model_format.startswith('without') and not s.rows:
+        return 'The model has no weights of rank 4 or 5 to convert, and nothing is lost in it'
     return f"Channels last holds{' in the forward pass' if s.passes == 'forward' else ''}: nothing is converted inside the model"
 
 def _lost_text(s):
@@ -97,7 +98,8 @@ def _what_to_do(s, r):
     if r.operands: return f'`{r.op}` joins channels last with the contiguous input; convert the input'
     if r.before == 'ambiguous' and 'upsample' in r.op:
         return f'`{r.op}` makes a contiguous image of a single pixel; `x.expand(-1, -1, *size){_keep}` makes the same in channels last'
-    return f'`{r.op}` returns contiguous from channels last on {s.device} in PyTorch {s.torch}; nothing can be done but to use another operation'
+    where = f'on {s.device} in PyTorch {s.torch}'
+    return f'`{r.op}` returns contiguous from channels last {where}; nothing can be done but to use another operation'
 
 def advice_texts(
     s, # `ChannelsLastSummary`
@@ -111,5 +113,6 @@ def advice_texts(
     if any(r.cause == 'input' or 'input' in r.operands for r in s.rows) and s.model_format == 'channels last':
         lines.append('The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`')
     inside = ', '.join(dict.fromkeys(f'`{r.op}`' for r in s.inside if r.kind == 'inside'))
-    if inside and s.model_format == 'channels last': lines.append(f'Nothing can be done about the copies inside {inside}: PyTorch {s.torch} makes them on {s.device}')
+    if inside and s.model_format == 'channels last':
+        lines.append(f'Nothing can be done about the copies inside {inside}: PyTorch {s.torch} makes them on {s.device}')
     return lines

@@ -45,7 +45,7 @@ def _generators(devices):
 def untouched(
     *modules:nn.Module, # Modules that run inside
 ):
-    "Let `modules` run on copies of their weights and buffers; at the end weights, buffers, gradients, modes and random generators are as they were"
+    "Let `modules` run on copies of their weights and buffers; at the end all is as it was, gradients, modes and generators too"
     mods = list({id(m):m for o in modules for m in o.modules()}.values())
     params = list({id(p):p for m in mods for p in m.parameters(recurse=False)}.values())
     datas = {t:t.data for t in (*params, *(b for m in mods for b in m.buffers(recurse=False)))}

@@ -132,7 +132,9 @@ class Tape:
         for s in seen: self._sights[s.storage].append((self._at, s))
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
-            module,phase,gathers,accumulates = self._made_by.get(number),'backward',True,'AccumulateGrad' in name
+            phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
+            unnamed = '' if self.failed is not None else None  # Autograd's own nodes, for writing into a view, say not whose they are
+            module = self._made_by.get(number, None if accumulates else unnamed)
             if not accumulates: self.failed = module
         elif number >= 0: self._made_by[number] = module
         if name.startswith((_prefix,'autograd::engine')): pass

@@ -55,7 +55,9 @@ def channelslast_summary(self:Learner,
             for event in ('before_fit','before_epoch','before_train'): learn(event)
             learn._split(learn._set_device(_one_batch(self)))
             learn('before_batch')
-            amp = next((cb for cb in self._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or next(self.model.parameters()).is_cuda), None)
-            return summarise(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, amp=amp and amp.amp_mode.value, as_channels_last=as_channels_last, train=train)
+            on_cuda = next(self.model.parameters()).is_cuda
+            amp = next((cb for cb in self._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or on_cuda), None)
+            return summarise(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb,
+                amp=amp and amp.amp_mode.value, as_channels_last=as_channels_last, train=train)
         finally:
             for m,mode in modes: m.training = mode
