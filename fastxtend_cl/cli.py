@@ -22,10 +22,10 @@ from fastai.vision.all import *
 import torchvision
 
 from . import __version__
-import fastxtend_cl.bench # noqa: gives `Learner` its bench
+import fastxtend_cl.callback.bench # noqa: gives `Learner` its bench
 from .bench_report import ChannelsLastBench
 from .test_utils import digits_dls, photos_dls
-from .trial import precisions
+from .trial_config import precisions
 from .utils import less_random
 
 # %% ../nbs/50_cli.ipynb #b8478102

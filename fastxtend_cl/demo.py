@@ -16,13 +16,13 @@ from time import perf_counter
 from fastai.vision.all import *
 from fastai.callback.channelslast import ChannelsLast
 
-import fastxtend_cl.bench  # noqa: gives `Learner` its bench
+import fastxtend_cl.callback.bench # noqa: gives `Learner` its bench
 from .callback.amp import default_amp_mode
 from .callback.channelslast import *
 from .callback.summary import *
 from .cli import CommandError, bench_dls, bench_text, check_files, find_arch, find_device, find_precisions, wrapped
 from .outcome import nudge_tensors
-from .trial import TrialConfig
+from .trial_config import TrialConfig
 from .utils import less_random
 
 # %% ../nbs/51_demo.ipynb #566eb78a

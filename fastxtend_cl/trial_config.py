@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fastai.basics import *
 
 # %% ../nbs/35_trial_config.ipynb #73000abc
-import fastxtend_cl.callback.channelslast # Gives a learner its conversions
+import fastxtend_cl.callback.channelslast # noqa: gives a learner its conversions
 from .layers import drop_ins, replace_layers, restore_layers
 from .precision import has_amp_mode
 from .tf32 import has_tf32, tf32_code
