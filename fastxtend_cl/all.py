@@ -10,6 +10,7 @@ from .memory_format import *
 from .utils import *
 from .data import *
 from .layers import *
+from .hazards import *
 from .callback.amp import *
 from .callback.channelslast import *
 from .callback.export import *
@@ -19,7 +20,7 @@ from .parity_report import ChannelsLastParity
 from .parity import channelslast_parity
 from .callback.parity import *
 from .bench_report import ChannelsLastBench
-from .trial import TrialConfig
+from .trial_config import TrialConfig
 from .bench import channelslast_bench
 
 __all__ = [o for o in globals() if not o.startswith('_')]

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 # %% ../nbs/43_bench.ipynb #830081e6
-import fastxtend_cl.callback.bench # Gives a learner its bench
-from .bench_measure import check_wishes, measure, trial_configs
+import fastxtend_cl.callback.bench # noqa: gives a learner its bench
+from .bench_measure import measure
+from .bench_plan import check_wishes
 from .bench_report import ChannelsLastBench
 from .outcome import floats
 from .trial import ModuleTrial
-from .trial_config import TrialConfig, formats, precisions, would_replace
+from .trial_config import formats, precisions, trial_configs, would_replace
 
 # %% ../nbs/43_bench.ipynb #957bcd6d
 def channelslast_bench(

@@ -49,8 +49,10 @@ class ChannelsLastBench:
         learn=None, # The learner, if it was one
         loader_s:float|None=None, # Seconds that a batch takes to load
         notes=(), # What a user should know besides
+        interrupted=False, # Did Ctrl-C end the timing?
     ):
-        self.rows,self.noise,self.env,self.learn,self.loader_s,self.notes = rows,noise,env,learn,loader_s,list(notes)
+        self.rows,self.noise,self.env,self.learn,self.loader_s = rows,noise,env,learn,loader_s
+        self.notes,self.interrupted = list(notes),interrupted
 
     @property
     def best_row(self):

@@ -22,10 +22,10 @@ from fastai.vision.all import *
 import torchvision
 
 from . import __version__
-import fastxtend_cl.bench # noqa: gives `Learner` its bench
+import fastxtend_cl.callback.bench # noqa: gives `Learner` its bench
 from .bench_report import ChannelsLastBench
 from .test_utils import digits_dls, photos_dls
-from .trial import precisions
+from .trial_config import precisions
 from .utils import less_random
 
 # %% ../nbs/50_cli.ipynb #b8478102
@@ -34,7 +34,7 @@ class CommandError(Exception): "What a user can put right; a command prints it a
 exit_codes = '''exit codes:
   0    done
   2    an option that cannot be, said in one line
-  130  interrupted'''
+  130  interrupted; what was measured until then is written'''
 
 def command_parser(
     f, # Function with docments; its attribute `examples` has options to show
@@ -74,10 +74,9 @@ def run_command(
     parser = command_parser(f, prog)
     opts = {k:v for k,v in vars(parser.parse_args(argv)).items() if k not in ('pdb','xtra')}
     with own_warnings(prog):
-        try: f(**opts)
+        try: return 130 if getattr(f(**opts), 'interrupted', False) else 0
         except CommandError as e: parser.error(str(e))
         except KeyboardInterrupt: parser.exit(130, f'{prog}: interrupted\n')
-    return 0
 
 # %% ../nbs/50_cli.ipynb #8d597853
 def find_arch(

@@ -16,13 +16,13 @@ from time import perf_counter
 from fastai.vision.all import *
 from fastai.callback.channelslast import ChannelsLast
 
-import fastxtend_cl.bench  # noqa: gives `Learner` its bench
+import fastxtend_cl.callback.bench # noqa: gives `Learner` its bench
 from .callback.amp import default_amp_mode
 from .callback.channelslast import *
 from .callback.summary import *
 from .cli import CommandError, bench_dls, bench_text, check_files, find_arch, find_device, find_precisions, wrapped
 from .outcome import nudge_tensors
-from .trial import TrialConfig
+from .trial_config import TrialConfig
 from .utils import less_random
 
 # %% ../nbs/51_demo.ipynb #566eb78a
@@ -31,7 +31,7 @@ class KeepNorms(Callback):
     def before_train(self):
         for m in norms(self.model): m.eval()
 
-def norms(model): return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+def norms(model): return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
 
 def set_norms(
     model:nn.Module, # Changed in place
@@ -57,9 +57,9 @@ def demo_learner(
         dls = bench_dls(None, unet, size, bs, device)
         for dl in dls.loaders: dl.n = min(dl.n, steps*bs)
         learn = (unet_learner if unet else vision_learner)(dls, arch, pretrained=False, n_out=2 if unet else dls.c,
-            metrics=partial(accuracy, axis=1), opt_func=partial(SGD, mom=0.9), cbs=KeepNorms if unet else None)
+            metrics=partial(accuracy, axis=1), opt_func=partial(SGD, mom=0.9), cbs=KeepNorms)
         learn.unfreeze()
-        if unet: set_norms(learn.model, torch.cat([o[0] for o,_ in zip(dls.train, range(4))]))
+        set_norms(learn.model, torch.cat([o[0] for o,_ in zip(dls.train, range(4))]))
     return learn
 
 # %% ../nbs/51_demo.ipynb #46c97051
@@ -212,6 +212,7 @@ def demo(
         print(wrapped(f'{res.copies[0].way}: {res.copies[0].verdict}'))
         print('\n2. Measure: the same step in each format and precision', flush=True)
         res.bench = make().channelslast_bench(amp_modes=amps, budget=budget)
+        if res.bench.interrupted: raise KeyboardInterrupt
         print(f'{bench_text(res.bench)}\n\n3. Train both ways, and see that it is the same', flush=True)
         config = res.bench.best if res.bench.best != TrialConfig() else TrialConfig('channels_last')
         res.runs = train_both(make, config, epochs, lr)

@@ -48,16 +48,22 @@ def interleave(
     device='cpu', # Where they run
     on_round=noop, # Called with its number after each round
     warm:bool=True, # Is each timed call preceded by one that is not?
+    on_interrupt=noop, # Called if Ctrl-C ends it
 ) -> dict: # Seconds of each timed call, by name
-    "Time `fns` in turns, each right after an untimed call of its own if `warm`"
-    secs,names,start = {k:[] for k in fns},list(fns),time.perf_counter()
-    for i in range(rounds):
-        if i >= 3 and time.perf_counter()-start > budget: break
-        for k in names[i%len(names):] + names[:i%len(names)]:
-            if warm: fns[k]()
-            secs[k].append(seconds(fns[k], device))
-        on_round(i)
-    return secs
+    "Time `fns` in turns, each right after an untimed call of its own if `warm`. Ctrl-C ends it, and keeps three full rounds or more"
+    secs,names,start,full = {k:[] for k in fns},list(fns),time.perf_counter(),0
+    try:
+        for i in range(rounds):
+            if i >= 3 and time.perf_counter()-start > budget: break
+            for k in names[i%len(names):] + names[:i%len(names)]:
+                if warm: fns[k]()
+                secs[k].append(seconds(fns[k], device))
+            full += 1
+            on_round(i)
+    except KeyboardInterrupt:
+        if full < 3: raise
+        on_interrupt()
+    return {k:v[:full] for k,v in secs.items()}
 
 def quartiles(xs): return [float(o) for o in np.quantile(xs, [.25,.5,.75])]
 

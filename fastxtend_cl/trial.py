@@ -7,7 +7,7 @@ __all__ = ['shapes_step', 'idle_callbacks', 'LearnerTrial', 'ModuleTrial']
 
 # %% ../nbs/41_trial.ipynb #fc597568
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from fastai.basics import *
 

@@ -11,11 +11,12 @@ from fastai.basics import *
 from fastai.callback.fp16 import NonNativeMixedPrecision
 
 # %% ../../nbs/42_callback.bench.ipynb #fb071161
-from ..bench_measure import check_wishes, measure, trial_configs
+from ..bench_measure import measure
+from ..bench_plan import check_wishes
 from ..bench_report import ChannelsLastBench
 from .amp import learner_device
 from ..trial import LearnerTrial, idle_callbacks
-from ..trial_config import formats, precisions, would_replace
+from ..trial_config import formats, precisions, trial_configs, would_replace
 from ..utils import less_random
 
 # %% ../../nbs/42_callback.bench.ipynb #d663a01c
@@ -53,5 +54,4 @@ def channelslast_bench(self:Learner,
     batch,idle = to_device(batch, device),idle_callbacks(self)
     notes = [f"not in the trials: {', '.join(idle)} (a callback with `shapes_step = True` is)"] if idle else []
     make = lambda c: LearnerTrial(self, c, batch, train)
-    left = budget-(time.perf_counter()-start)
-    return measure(make, self.model, configs, device, batch, train, n, left, memory, notes, learn=self, loader_s=loader_s)
+    return measure(make, self.model, configs, device, batch, train, n, budget, memory, notes, start, learn=self, loader_s=loader_s)
