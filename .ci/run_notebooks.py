@@ -3,7 +3,7 @@
 python .ci/run_notebooks.py                          # all of nbs/
 python .ci/run_notebooks.py nbs/22_summary.ipynb     # some
 """
-import argparse, ast, json, os, re, sys, time
+import argparse, ast, json, os, re, subprocess, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -45,6 +45,12 @@ def runs(cell, flags):
     if cell['cell_type'] != 'code' or given.get('eval', '').lower() == 'false': return False
     return not flags & given.keys() and not imports_nbdev(source)
 
+def commit():
+    "The commit of this checkout, with a `+` where files of the library or the notebooks differ from it"
+    def git(*args): return subprocess.run(['git', *args], cwd=root, capture_output=True, text=True).stdout.strip()
+    changed = git('status', '--porcelain', '--', 'nbs', 'fastxtend_cl')
+    return git('rev-parse', '--short=10', 'HEAD') + '+'*bool(changed)
+
 def run(path, flags=None):
     "Run one notebook; its path, whether it passed, seconds, and what went wrong"
     import nbformat
@@ -66,14 +72,14 @@ def main():
     p.add_argument('--json', help='file to write the outcome of each notebook to')
     a = p.parse_args()
     os.environ.update(IN_TEST='1', PYTHONPATH=os.pathsep.join([str(root), *filter(None, [os.environ.get('PYTHONPATH')])]))
-    flags,res = skip_flags()-set(a.flags),[]
+    flags,res,at = skip_flags()-set(a.flags),[],commit()
     with ProcessPoolExecutor(a.workers) as pool:
         for path,ok,secs,error in pool.map(run, a.notebooks, [flags]*len(a.notebooks)):
             if ok is None: continue
             print(f'{"passed" if ok else "FAILED"} {secs:5.1f} s  {path.relative_to(root).as_posix()}', flush=True)
             if error: print(error[-4000:], file=sys.stderr)
-            res.append(dict(notebook=path.relative_to(root).as_posix(), passed=ok, seconds=round(secs, 1), error=error[-2000:]))
-    if a.json: Path(a.json).write_text(json.dumps(res, indent=1), encoding='utf-8')
+            res.append(dict(notebook=path.relative_to(root).as_posix(), passed=ok, commit=at, seconds=round(secs, 1), error=error[-2000:]))
+            if a.json: Path(a.json).write_text(json.dumps(res, indent=1), encoding='utf-8')
     failed = sum(not o['passed'] for o in res)
     print(f'{len(res)-failed} passed, {failed} failed')
     sys.exit(failed > 0)
