@@ -48,7 +48,7 @@ def switching(rng, n):  return rng.normal(0, .01, n) + .2*(np.cumsum(rng.random(
 noises = [quiet, lognormal, spikes, drift, two_speeds, autocorrelated, switching]
 
 def simulated(noise, rounds, speeds, rng):
-    "The bench's own turns and its own verdicts, on simulated step times of configurations as many times faster than `speeds` says"
+    "The bench's own turns and its own verdicts, on simulated step times of configurations as many times faster as `speeds` says"
     names = ['base','again', *map(str, range(len(speeds)))]
     times = iter(np.exp(noise(rng, rounds*len(names))))
     with patch.object(timing, 'seconds', lambda speed, device: next(times)/speed):
@@ -129,7 +129,8 @@ class Faulty(nn.Conv2d):
 def conv_tensors(model, x, y, dtype=None, double=False):
     "Output and gradients of the convolution alone, on what it gets in a contiguous fp32 step of `model`"
     seen,conv = {},deepcopy(model[1])
-    hook = model[1].register_forward_hook(lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0])
+    note = lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0]
+    hook = model[1].register_forward_hook(note)
     nn.CrossEntropyLoss()(model(x), y).backward()
     hook.remove()
     x,g = (seen[k].double() if double else seen[k] for k in 'xg')
@@ -140,10 +141,11 @@ def conv_tensors(model, x, y, dtype=None, double=False):
     return dict(output=out.detach(), input=x.grad, weight=conv.weight.grad, bias=conv.bias.grad)
 
 def rounding(amp):
-    "What rounding does to the worst channel, sample or filter of each tensor of the convolution in contiguous format; the largest of three batches"
+    "What rounding does to the worst channel, sample or filter of each tensor of the contiguous convolution; largest of three batches"
     found = {}
     for seed in range(3):
-        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)), dict(double=True)))
+        half = dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)
+        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=half), dict(double=True)))
         for k in y:
             for d in range(min(y[k].dim(), 2)):
                 e,n = ((o.transpose(0, d).reshape(y[k].shape[d], -1).norm(dim=1) for o in (b[k].double()-y[k], y[k])))
@@ -187,7 +189,8 @@ def plant():
             told = row.sameness
             rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same, 
                 ok=row.same is not wrong and row.same is not None, note=row.note,
-                where=told and told.where, **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
+                where=told and told.where,
+                **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
             if not rows[-1]['ok']: print(rows[-1], flush=True)
         bad = [r for r in rows if not r['ok']]
         save('calibration-faults', environment=environment(), rounding=rounds, rows=rows, planted=sum(r['fault'] != 'none' for r in rows),
@@ -196,8 +199,8 @@ def plant():
 # ---- alarms: nothing is wrong with these
 archs = [(o,'timm') for o in 'lcnet_035 mobilenetv2_050 regnetx_002 resnet10t starnet_s050 fasternet_t0 ghostnet_050 mobilevit_xxs '
     'edgenext_xx_small efficientnet_lite0 convnext_atto'.split()] + [
-    (o,'torchvision') for o in 'shufflenet_v2_x0_5 mnasnet0_5 mobilenet_v3_small squeezenet1_1 mobilenet_v2 resnet18 alexnet regnet_y_400mf '
-        'efficientnet_b0 googlenet'.split()]
+    (o,'torchvision') for o in 'shufflenet_v2_x0_5 mnasnet0_5 mobilenet_v3_small squeezenet1_1 mobilenet_v2 resnet18 alexnet '
+        'regnet_y_400mf efficientnet_b0 googlenet'.split()]
 
 def trained(model, size, steps=10):
     "`model` after some steps"
