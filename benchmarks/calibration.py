@@ -187,7 +187,7 @@ def plant():
                     train=fault != 'output, in evaluation only')
             row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
             told = row.sameness
-            rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same, 
+            rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same,
                 ok=row.same is not wrong and row.same is not None, note=row.note,
                 where=told and told.where,
                 **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
