@@ -48,7 +48,7 @@ def switching(rng, n):  return rng.normal(0, .01, n) + .2*(np.cumsum(rng.random(
 noises = [quiet, lognormal, spikes, drift, two_speeds, autocorrelated, switching]
 
 def simulated(noise, rounds, speeds, rng):
-    "The bench's own turns and its own verdicts, on simulated step times of configurations as many times faster than the base as `speeds` says"
+    "The bench's own turns and its own verdicts, on simulated step times of configurations as many times faster as `speeds` says"
     names = ['base','again', *map(str, range(len(speeds)))]
     times = iter(np.exp(noise(rng, rounds*len(names))))
     with patch.object(timing, 'seconds', lambda speed, device: next(times)/speed):
@@ -67,7 +67,8 @@ def faster(trials):
         rng = np.random.default_rng(rounds)
         found = sum(simulated(lognormal, rounds, [speed, 1, 1], rng)[0] == 'faster' for _ in range(trials))
         power.append({'speed-up':speed, 'rounds':rounds, 'found':found/trials})
-    save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power, worst=max(r['called_faster'] for r in rows))
+    save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power,
+        worst=max(r['called_faster'] for r in rows))
 
 # ---- faults: a convolution that is wrong in channels last: in fp32 by a thousandth, else by six times what rounding does to this tensor
 
@@ -95,10 +96,14 @@ def by_position(t, s):
     t.as_strided((n, h*w), (c*h*w, 1)).mul_(1+s)
     return t
 # What is wrong: of which tensor, and how
-faults = {'output scaled':('output', scaled), 'output, one channel':('output', some(3, 1)), 'output, one sample':('output', some(-1)), 'output, border':('output', border),
-    'output, by memory position':('output', by_position), 'output, samples swapped':('output', swapped), 'output, last sample zeroed':('output', zero_last), 'output, a NaN':('output', not_a_number),
-    'output, in evaluation only':('evaluation', scaled), 'input gradient scaled':('input', scaled), 'input gradient, one channel':('input', some(2, 1)), 'input gradient flipped':('input', flipped),
-    'input gradient zeroed':('input', zeroed), 'weight gradient scaled':('weight', scaled), 'weight gradient, one filter':('weight', some(1)), 'bias gradient scaled':('bias', scaled),
+faults = {'output scaled':('output', scaled), 'output, one channel':('output', some(3, 1)),
+    'output, one sample':('output', some(-1)), 'output, border':('output', border),
+    'output, by memory position':('output', by_position), 'output, samples swapped':('output', swapped),
+    'output, last sample zeroed':('output', zero_last), 'output, a NaN':('output', not_a_number),
+    'output, in evaluation only':('evaluation', scaled), 'input gradient scaled':('input', scaled),
+    'input gradient, one channel':('input', some(2, 1)), 'input gradient flipped':('input', flipped),
+    'input gradient zeroed':('input', zeroed), 'weight gradient scaled':('weight', scaled),
+    'weight gradient, one filter':('weight', some(1)), 'bias gradient scaled':('bias', scaled),
     'bias gradient zeroed':('bias', zeroed), 'activation scaled':('activation', scaled)}
 
 class Backward(torch.autograd.Function):
@@ -124,7 +129,8 @@ class Faulty(nn.Conv2d):
 def conv_tensors(model, x, y, dtype=None, double=False):
     "Output and gradients of the convolution alone, on what it gets in a contiguous fp32 step of `model`"
     seen,conv = {},deepcopy(model[1])
-    hook = model[1].register_forward_hook(lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0])
+    note = lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0]
+    hook = model[1].register_forward_hook(note)
     nn.CrossEntropyLoss()(model(x), y).backward()
     hook.remove()
     x,g = (seen[k].double() if double else seen[k] for k in 'xg')
@@ -135,10 +141,11 @@ def conv_tensors(model, x, y, dtype=None, double=False):
     return dict(output=out.detach(), input=x.grad, weight=conv.weight.grad, bias=conv.bias.grad)
 
 def rounding(amp):
-    "What rounding does to the worst channel, sample or filter of each tensor of the convolution in contiguous format; the largest of three batches"
+    "What rounding does to the worst channel, sample or filter of each tensor of the contiguous convolution; largest of three batches"
     found = {}
     for seed in range(3):
-        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)), dict(double=True)))
+        half = dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)
+        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=half), dict(double=True)))
         for k in y:
             for d in range(min(y[k].dim(), 2)):
                 e,n = ((o.transpose(0, d).reshape(y[k].shape[d], -1).norm(dim=1) for o in (b[k].double()-y[k], y[k])))
@@ -146,7 +153,8 @@ def rounding(amp):
     return {**found, 'evaluation':found['output'], 'activation':found['output']}
 
 def faulty_model(fault=None, size=None):
-    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
+    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2),
+        nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
     if fault: (model[1].what,model[1].how),model[1].size = faults[fault],size
     return model
 
@@ -158,8 +166,10 @@ def of_learner(model, *cbs):
     dls = DataLoaders(*(TfmdDL(items, bs=4, num_workers=0) for _ in range(2)))
     learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), cbs=cbs)
     return learn.channelslast_bench
-def of_module(model): return lambda **kwargs: channelslast_bench(model, data()[0], loss_func=nn.CrossEntropyLoss(), targets=data()[1], **kwargs)
-places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientAccumulation(64)), clipping=lambda m: of_learner(m, GradientClip(.01)), module=of_module)
+def of_module(model):
+    return lambda **kwargs: channelslast_bench(model, data()[0], loss_func=nn.CrossEntropyLoss(), targets=data()[1], **kwargs)
+places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientAccumulation(64)),
+    clipping=lambda m: of_learner(m, GradientClip(.01)), module=of_module)
 
 def plant():
     path = results/'calibration-faults.json'
@@ -173,19 +183,24 @@ def plant():
             size = 0 if not wrong else 1e-3 if amp == 'fp32' else 6*rounds[amp][faults[fault][0]]
             model = faulty_model(fault if wrong else None, size)
             with patch.object(precision, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
-                res = places[place](model)(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600, train=fault != 'output, in evaluation only')
+                res = places[place](model)(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600,
+                    train=fault != 'output, in evaluation only')
             row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
             told = row.sameness
-            rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same, ok=row.same is not wrong and row.same is not None, note=row.note,
-                where=told and told.where, **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
+            rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same,
+                ok=row.same is not wrong and row.same is not None, note=row.note,
+                where=told and told.where,
+                **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
             if not rows[-1]['ok']: print(rows[-1], flush=True)
         bad = [r for r in rows if not r['ok']]
         save('calibration-faults', environment=environment(), rounding=rounds, rows=rows, planted=sum(r['fault'] != 'none' for r in rows),
             missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad))
 
 # ---- alarms: nothing is wrong with these
-archs = [(o,'timm') for o in 'lcnet_035 mobilenetv2_050 regnetx_002 resnet10t starnet_s050 fasternet_t0 ghostnet_050 mobilevit_xxs edgenext_xx_small efficientnet_lite0 convnext_atto'.split()] + [
-    (o,'torchvision') for o in 'shufflenet_v2_x0_5 mnasnet0_5 mobilenet_v3_small squeezenet1_1 mobilenet_v2 resnet18 alexnet regnet_y_400mf efficientnet_b0 googlenet'.split()]
+archs = [(o,'timm') for o in 'lcnet_035 mobilenetv2_050 regnetx_002 resnet10t starnet_s050 fasternet_t0 ghostnet_050 mobilevit_xxs '
+    'edgenext_xx_small efficientnet_lite0 convnext_atto'.split()] + [
+    (o,'torchvision') for o in 'shufflenet_v2_x0_5 mnasnet0_5 mobilenet_v3_small squeezenet1_1 mobilenet_v2 resnet18 alexnet '
+        'regnet_y_400mf efficientnet_b0 googlenet'.split()]
 
 def trained(model, size, steps=10):
     "`model` after some steps"
@@ -203,7 +218,8 @@ def same_results(model, x, y):
     "The bench's rows for `model`, without times"
     loss = lambda out, y: F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, y)
     configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
-    run = Measurement(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs], x.device, budget=math.inf, memory=False)
+    run = Measurement(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs],
+        x.device, budget=math.inf, memory=False)
     run.reference()
     for r in run.rows:
         run.check(r)
@@ -222,12 +238,16 @@ def alarms(size=64):
             if (name, steps, n) in done: continue
             with less_random(n): x,y = torch.randn(n, 3, size, size),torch.randint(10, (n,))
             try: found = same_results(model, x, y)
-            except Exception as e: rows.append(dict(model=name, source=source, training=steps, bs=n, config='all', same=None, where=f'{type(e).__name__}: {str(e)[:100]}', error=None, allowed=None))
-            else: rows += [dict(model=name, source=source, training=steps, bs=n, config=str(r.config), same=r.same, where=r.sameness.where, error=r.sameness.error, allowed=r.sameness.allowed) for r in found]
+            except Exception as e: rows.append(dict(model=name, source=source, training=steps, bs=n, config='all', same=None,
+                where=f'{type(e).__name__}: {str(e)[:100]}', error=None, allowed=None))
+            else: rows += [dict(model=name, source=source, training=steps, bs=n, config=str(r.config), same=r.same,
+                where=r.sameness.where, error=r.sameness.error, allowed=r.sameness.allowed) for r in found]
             for r in rows:
                 if r['same'] is not True and (r['model'], r['training'], r['bs']) == (name, steps, n): print(r, flush=True)
-        save('calibration-alarms', environment=environment(), size=size, rows=[{k:None if isinstance(v, float) and not math.isfinite(v) else v for k,v in r.items()} for r in rows],
-            compared=sum(r['same'] is not None for r in rows), false_alarms=sum(r['same'] is False for r in rows), cannot_tell=sum(r['same'] is None for r in rows))
+        save('calibration-alarms', environment=environment(), size=size,
+            rows=[{k:None if isinstance(v, float) and not math.isfinite(v) else v for k,v in r.items()} for r in rows],
+            compared=sum(r['same'] is not None for r in rows),
+            false_alarms=sum(r['same'] is False for r in rows), cannot_tell=sum(r['same'] is None for r in rows))
         gc.collect()
 
 def main():

@@ -49,7 +49,8 @@ def summarise(model, x):
     from fastxtend_cl.summary import channelslast_summary
     (model,x),(last,xl) = both(model, x)
     s = channelslast_summary(last, xl, loss_func=loss_func)
-    worst = [dict(kind=r.kind, op=r.op, module=r.module, type=s.types.get(r.module, ''), stage=r.phase, bytes=r.bytes) for r in s.inside[:3]]
+    worst = [dict(kind=r.kind, op=r.op, module=r.module, type=s.types.get(r.module, ''), stage=r.phase, bytes=r.bytes)
+        for r in s.inside[:3]]
     error = s.error and f'{s.error.module}: {s.error.message}'
     res = dict(trains=s.error is None, error=error, ok=s.ok, bytes=s.bytes, share=s.bytes/max(1, s.activation_bytes), worst=worst,
         advice=s.advice, verdict=s.verdict)

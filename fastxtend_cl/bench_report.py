@@ -95,7 +95,8 @@ def table(self:ChannelsLastBench):
     short = max((len(str(r.config)) for r in rows), default=0) > 27
     def speed(r):
         if not r.speedup: return ''
-        return f'{r.speedup.ratio:.2f}' + f' ±{(r.speedup.high-r.speedup.low)/2:.2f}'*(r is not self.rows[0])
+        half = (r.speedup.high-r.speedup.low)/2
+        return f'{r.speedup.ratio:.2f}' + (f' ±{half:.2f}' if half < 10 else ' ±>10')*(r is not self.rows[0])
     name = lambda r: str(r.config).replace('channels_last', 'ch_last') if short else str(r.config)
     def cells(r):
         same = r.sameness

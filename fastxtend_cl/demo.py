@@ -143,12 +143,12 @@ class Demo:
 
     @property
     def verdict(self):
-        "What was gained, and the line of code"
+        "What was gained, and below it the line of code"
         if not self.runs: return 'interrupted'
         row = self.bench.best_row
         gained = row.verdict == 'faster'
         gain = f'Gained: a training step {row.speedup.ratio:.2f} times as fast' if gained else 'Nothing gained in time here'
-        return f'{gain}: {row.config.code}'
+        return f'{gain}:\n{row.config.code}'
 
     def to_json(self,
         path=None, # File to write, if any
