@@ -15,7 +15,8 @@ from ..precision import *
 
 # %% ../../nbs/10_callback.amp.ipynb #9b523c1e
 from contextlib import suppress
-with suppress(Exception): import fastxtend.callback.channelslast  # It patches the methods that we do, at its first import: which is now, if it is installed
+# PyPI's fastxtend, if it is installed, patches the methods that we do at its first import: which is now
+with suppress(Exception): import fastxtend.callback.channelslast  # noqa
 
 # %% ../../nbs/10_callback.amp.ipynb #7c6ac3a3
 _all_ = ['cpu_has', 'has_amp_mode', 'default_amp_mode', 'check_amp_mode']
