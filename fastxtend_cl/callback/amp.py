@@ -35,7 +35,7 @@ _scaler_rules = dict(init_scale=(lambda v: v > 0, 'above 0'), growth_factor=(lam
     backoff_factor=(lambda v: 0 < v < 1, 'between 0 and 1'), growth_interval=(lambda v: v >= 1, '1 or more'))
 
 def _check_scaler(kwargs):
-    "Raise for a keyword that `GradScaler` does not know, and `ValueError` for a value that it could not use: here, and not in the first fit"
+    "Raise `TypeError` for a keyword that `GradScaler` does not know, `ValueError` for a value that it cannot use: not in the first fit"
     GradScaler('cpu', **{**kwargs, 'enabled':False})
     for k,v in kwargs.items():
         ok,rule = _scaler_rules.get(k, (lambda v: True, ''))
