@@ -89,7 +89,7 @@ def _all_or_nothing(learn):
 @delegates(GradScaler, but=['device'])
 def to_channelslast(self:Learner,
     use_amp:bool=True, # Add mixed precision, if `self` has none
-    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16', for the one that `self` has. Default: keep it, or else fp16 on CUDA, bf16 where that is native
+    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16', instead of what `self` has. Default: that, or else fp16 on CUDA, bf16 where native
     to_fp16:bool=None, # Older name of `use_amp`, which decides if given
     replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it; `to_contiguous` turns them back
     **kwargs
