@@ -606,8 +606,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'fastxtend_cl.test_utils.ChannelsLastPredTest.after_pred': ( 'test_utils.html#channelslastpredtest.after_pred',
                                                                                                       'fastxtend_cl/test_utils.py'),
                                          'fastxtend_cl.test_utils._blurred': ('test_utils.html#_blurred', 'fastxtend_cl/test_utils.py'),
-                                         'fastxtend_cl.test_utils._first': ('test_utils.html#_first', 'fastxtend_cl/test_utils.py'),
-                                         'fastxtend_cl.test_utils._last': ('test_utils.html#_last', 'fastxtend_cl/test_utils.py'),
                                          'fastxtend_cl.test_utils._squares': ('test_utils.html#_squares', 'fastxtend_cl/test_utils.py'),
                                          'fastxtend_cl.test_utils._warm': ('test_utils.html#_warm', 'fastxtend_cl/test_utils.py'),
                                          'fastxtend_cl.test_utils.assert_channels_last': ( 'test_utils.html#assert_channels_last',

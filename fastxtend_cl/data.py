@@ -17,7 +17,8 @@ def channelslast_collate(
     "Collate as `fa_collate` does, but leave images (rank 3) and clips (rank 4) whose channels lie innermost in memory that way"
     x = items[0]
     if isinstance(x, (tuple,list)): return type(x)([channelslast_collate(o) for o in zip(*items)])
-    if isinstance(x, Tensor) and x.dim() in (3,4) and x.movedim(0,-1).is_contiguous(): return fa_collate([o.movedim(0,-1) for o in items]).movedim(-1,1)
+    if isinstance(x, Tensor) and x.dim() in (3,4) and x.movedim(0,-1).is_contiguous():
+        return fa_collate([o.movedim(0,-1) for o in items]).movedim(-1,1)
     return fa_collate(items)
 
 # %% ../nbs/02_data.ipynb #14c11713

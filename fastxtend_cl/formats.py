@@ -21,8 +21,8 @@ contiguous_formats = dict.fromkeys(channels_last_formats, torch.contiguous_forma
 
 def memory_format(
     x:Tensor, # Tensor of any rank, dtype, layout and device
-) -> str: # 'contiguous', 'channels_last', 'channels_last_3d', 'ambiguous' (contiguous and channels last at once), 'strided' (neither), or the name of a layout without strides, such as 'sparse_coo'
-    "Name the memory format of `x` by its shape and strides"
+) -> str: # 'contiguous', 'channels_last', 'channels_last_3d', 'ambiguous', 'strided', 'nested', or a layout such as 'sparse_coo'
+    "Name the memory format of `x` by its shape and strides: `'ambiguous'` is contiguous and channels last at once, `'strided'` neither"
     if x.layout != torch.strided or x.is_nested: return 'nested' if x.is_nested else str(x.layout).removeprefix('torch.')
     fmt,contiguous = channels_last_formats.get(x.dim()),x.is_contiguous()
     last = fmt is not None and (x.numel()==0 or x.is_contiguous(memory_format=fmt))
@@ -87,7 +87,8 @@ def put_data(
     t:Tensor, # Changed in place; stays the same object
     data:Tensor, # Its new numbers and strides
 ):
-    "Give `t` the numbers and strides of `data`. `t.data = data` would give a wrapper the strides alone, so it is swapped, as `nn.Module.to` does; `RuntimeError` if it is in use"
+    """Give `t` the numbers and strides of `data`. `t.data = data` would give a wrapper the strides alone, so it is swapped,
+    as `nn.Module.to` does; `RuntimeError` if it is in use"""
     if not wrapped_tensors(t): t.data = data
     else: swap_tensors(t, nn.Parameter(data, t.requires_grad) if isinstance(t, nn.Parameter) else data)
 

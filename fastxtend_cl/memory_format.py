@@ -18,7 +18,8 @@ from .formats import *
 from .hazards import warn_hazards
 
 # %% ../nbs/00_memory_format.ipynb #42535ec2
-_all_ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_channels_last', 'sequence_types', 'map_tensors', 'to_channelslast', 'to_contiguous']
+_all_ = ['channels_last_formats', 'contiguous_formats', 'memory_format', 'is_channels_last', 'sequence_types', 'map_tensors',
+         'to_channelslast', 'to_contiguous']
 
 # %% ../nbs/00_memory_format.ipynb #dcf11d0d
 def can_channelslast(
@@ -29,13 +30,17 @@ def can_channelslast(
 
 def _fixed(model):
     "Ids of the parameters that `fully_shard` keeps in buffers of its own"
-    fully_sharded = getattr(sys.modules.get('torch.distributed.fsdp'), 'FSDPModule', ())  # Before its import nobody has one
+    fully_sharded = getattr(sys.modules.get('torch.distributed.fsdp'), 'FSDPModule', None)
+    if fully_sharded is None: return set()  # Before its import nobody has one
     return {id(p) for m in model.modules() if isinstance(m, fully_sharded) for p in m.parameters()}
 
 def _tensors(model):
     "Parameters and buffers of `model` by name, without those that have no shape yet (a lazy module's) or that are fixed"
-    fixed = _fixed(model)
-    return {k:t for k,t in chain(model.named_parameters(), model.named_buffers()) if not is_lazy(t) and id(t) not in fixed}
+    fixed,res = _fixed(model),{}
+    for path,m in model.named_modules():
+        for k,t in chain(m._parameters.items(), m._buffers.items()):
+            if t is not None and id(t) not in fixed and not is_lazy(t): res.setdefault(id(t), (f'{path}.{k}' if path else k, t))
+    return dict(res.values())
 
 def _place(t):
     "Where `t` lies in memory; `None` if it has none of its own"
@@ -62,6 +67,7 @@ def _warn_overlap(named, formats):
     "Warn of tensors in `named` that share a part of their memory, and no longer will once one of them is in `formats`"
     def moves(t): return t.dim() in formats and not t.is_contiguous(memory_format=formats[t.dim()])
     def end(t): return t.storage_offset() + 1 + sum((n-1)*s for n,s in zip(t.shape, t.stride()))
+    if not any(map(moves, named.values())): return
     places = {p:(k,t) for k,t in named.items() if (p := _place(t))}
     moving = {p[0] for p,(k,t) in places.items() if moves(t)}
     spans = sorted((p[0], t.storage_offset()*t.itemsize, end(t)*t.itemsize, k) for p,(k,t) in places.items() if p[0] in moving)
@@ -104,7 +110,7 @@ def _follow(v, p):
 def follow_params(
     opt, # `torch.optim.Optimizer`, fastai `Optimizer` or `OptimWrapper`; `None` is ignored
 ):
-    "Give each state tensor of `opt` that has its parameter's shape the parameter's strides, in place; `RuntimeError` if it cannot have them"
+    "Give each state tensor of `opt` of its parameter's shape the parameter's strides, in place; `RuntimeError` if it cannot have them"
     for o in _unwrapped(opt): _check_lbfgs(o)
     for p,state in _states(opt):
         for v in state:
@@ -126,9 +132,11 @@ def all_or_nothing(
     model:nn.Module, # Module that is changed in the block
     opt=None, # Its optimizer
 ):
-    "If the block raises, put the tensors of rank 4 and 5 in `model`, its gradients and `opt`'s state, and the classes of its layers, back as they were"
+    """If the block raises, put the tensors of rank 4 and 5 in `model`, its gradients and `opt`'s state, and the classes of its layers,
+    back as they were"""
     layers = [(m, type(m), _waits(m)) for m in model.modules()]
-    params = [(t, t.data, t.grad, None if t.grad is None else t.grad.data) for t in _tensors(model).values() if t.dim() in channels_last_formats]
+    tensors = [t for t in _tensors(model).values() if t.dim() in channels_last_formats]
+    params = [(t, t.data, t.grad, None if t.grad is None else t.grad.data) for t in tensors]
     states = [(v, v.data) for _,state in _states(opt) for v in state if v.dim() in channels_last_formats]
     try: yield
     except BaseException:
@@ -172,7 +180,7 @@ def apply_channels_last(
     model:nn.Module, # Converted in place; its parameters keep their identity
     opt=None, # Optimizer of `model`, whose state follows
 ) -> nn.Module: # `model`
-    """Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with their gradients and `opt`'s state.
+    """Put rank-4 parameters and buffers of `model` in `channels_last`, rank-5 ones in `channels_last_3d`, with gradients and `opt`'s state.
     `RuntimeError`, and nothing has changed, if it is in `DistributedDataParallel` already or `opt` cannot follow"""
     warn_hazards(model)
     if _fixed(model): warn("fully_shard keeps its parameters in flat buffers, so they stay contiguous: "

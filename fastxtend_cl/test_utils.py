@@ -52,12 +52,9 @@ def digits_dls(
     gray = np.uint8(data.images*(255/16))
     images = gray if issubclass(img_cls, PILImageBW) else np.stack([gray]*3, axis=-1)
     items = [[x, int(y)] for x,y in zip(images[:n], data.target[:n])]  # Lists, because fastai takes a tuple for several items
-    block = DataBlock((ImageBlock(img_cls), CategoryBlock), get_x=_first, get_y=_last, splitter=RandomSplitter(seed=42),
+    block = DataBlock((ImageBlock(img_cls), CategoryBlock), get_x=ItemGetter(0), get_y=ItemGetter(1), splitter=RandomSplitter(seed=42),
         item_tfms=Resize(size), batch_tfms=batch_tfms)
     return block.dataloaders(items, bs=bs, **{'num_workers':0, **kwargs})
-
-def _first(o): return o[0]
-def _last(o):  return o[-1]
 
 # %% ../nbs/60_test_utils.ipynb #ef660ac5
 def _squares(side):

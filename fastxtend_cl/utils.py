@@ -13,7 +13,7 @@ from torch.backends import cudnn
 
 # %% ../nbs/01_utils.ipynb #dccf5db0
 def _generators():
-    "Functions that read and restore the random states of an accelerator that fastai does not know (mps, xpu); two that do nothing where there is none"
+    "Functions that read and restore the random states of an accelerator that fastai does not know (mps, xpu), or that do nothing"
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if device is None or device.type == 'cuda': return lambda: None, lambda states: None
     module = torch.get_device_module(device)

@@ -15,7 +15,8 @@ from ..precision import *
 
 # %% ../../nbs/10_callback.amp.ipynb #9b523c1e
 from contextlib import suppress
-with suppress(Exception): import fastxtend.callback.channelslast  # It patches the methods that we do, at its first import: which is now, if it is installed
+# PyPI's fastxtend, if it is installed, patches the methods that we do at its first import: which is now
+with suppress(Exception): import fastxtend.callback.channelslast  # noqa
 
 # %% ../../nbs/10_callback.amp.ipynb #7c6ac3a3
 _all_ = ['cpu_has', 'has_amp_mode', 'default_amp_mode', 'check_amp_mode']
@@ -34,7 +35,7 @@ _scaler_rules = dict(init_scale=(lambda v: v > 0, 'above 0'), growth_factor=(lam
     backoff_factor=(lambda v: 0 < v < 1, 'between 0 and 1'), growth_interval=(lambda v: v >= 1, '1 or more'))
 
 def _check_scaler(kwargs):
-    "Raise for a keyword that `GradScaler` does not know, and `ValueError` for a value that it could not use: here, and not in the first fit"
+    "Raise `TypeError` for a keyword that `GradScaler` does not know, `ValueError` for a value that it cannot use: not in the first fit"
     GradScaler('cpu', **{**kwargs, 'enabled':False})
     for k,v in kwargs.items():
         ok,rule = _scaler_rules.get(k, (lambda v: True, ''))

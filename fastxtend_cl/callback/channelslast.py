@@ -6,7 +6,7 @@
 __all__ = ['ChannelsLastTfm', 'ChannelsLastCallback']
 
 # %% ../../nbs/11_callback.channelslast.ipynb #46b7a69c
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.fp16 import AMPMode, MixedPrecision
@@ -51,7 +51,8 @@ class ChannelsLastCallback(Callback):
     ):
         "Put the learner's model and optimizer state in channels last, or leave both as they are and raise"
         learn = ifnone(learn, self.learn)
-        with all_or_nothing(learn.model, learn.opt):
+        guard = all_or_nothing(learn.model, learn.opt) if self.replace else nullcontext()  # One conversion is all or nothing by itself
+        with guard:
             apply_channels_last(learn.model, learn.opt)
             if self.replace: replace_layers(learn.model)
         self.lazy = any(map(is_lazy, learn.model.parameters()))
@@ -88,7 +89,7 @@ def _all_or_nothing(learn):
 @delegates(GradScaler, but=['device'])
 def to_channelslast(self:Learner,
     use_amp:bool=True, # Add mixed precision, if `self` has none
-    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16'; replaces the mixed precision of `self`. Default: keep it, or else fp16 on CUDA, bf16 on another device that has it
+    amp_mode:str|AMPMode=None, # 'fp16' or 'bf16', instead of what `self` has. Default: that, or else fp16 on CUDA, bf16 where native
     to_fp16:bool=None, # Older name of `use_amp`, which decides if given
     replace:bool=False, # Turn layers that lose channels last into drop-ins that keep it; `to_contiguous` turns them back
     **kwargs
@@ -97,12 +98,15 @@ def to_channelslast(self:Learner,
     amp = choose_amp(self, ifnone(to_fp16, use_amp), amp_mode, **kwargs)
     if not can_channelslast(self.model): warn("No parameter of this model has rank 4 or 5: channels last has no effect on it")
     there = first(self._grab_cbs(ChannelsLastCallback))
-    cb = ChannelsLastCallback(replace or there is not None and there.replace)
     with _all_or_nothing(self):
-        cb.convert(self)
+        if there is None: self.remove_cbs(_formats(self)).add_cb(ChannelsLastCallback(replace))  # Converts as it joins
+        else:
+            before,there.replace = there.replace,there.replace or replace
+            try: there.convert(self)
+            except BaseException:
+                there.replace = before
+                raise
         if amp is not None: set_amp(self, amp)
-        if there is not None: there.replace = cb.replace
-        else: self.remove_cbs(_formats(self)).add_cb(cb)
     return self
 
 @patch

@@ -73,7 +73,8 @@ _export = Learner.export
 @patch
 @delegates(_export)
 def export(self:Learner, fname='export.pkl', **kwargs):
-    "Export the content of `self` without the items and the optimizer state for inference, to load with or without this package; warns if something of yours needs it"
+    """Export the content of `self` without the items and the optimizer state for inference, to load with or without this package;
+    warns if something of yours needs it"""
     cbs,dls,opt,layers = self.cbs,self.dls,self.opt,[(m, type(m)) for m in self.model.modules()]
     try:
         self.dls = _fastai_dls(dls)
@@ -85,4 +86,5 @@ def export(self:Learner, fname='export.pkl', **kwargs):
         _set_cbs(self, cbs)
         for m,cls in layers:
             if type(m) is not cls: m.__class__ = cls
-    if not rank_distrib() and (needs := _needs(self.path/fname)): warn(f"{fname} loads only where fastxtend_cl is installed, since something in it needs {', '.join(needs)}")
+    if not rank_distrib() and (needs := _needs(self.path/fname)):
+        warn(f"{fname} loads only where fastxtend_cl is installed, since something in it needs {', '.join(needs)}")

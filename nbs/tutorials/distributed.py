@@ -15,7 +15,7 @@ from fastxtend_cl.all import *
 from fastxtend_cl.test_utils import ChannelsLastInputTest, digits_dls
 
 def for_cpu():
-    "Replace what knows CUDA only, so that the rest can run on a CPU: a method of fastai's `DistributedDL`, and PyTorch's synchronized batch norm"
+    "Replace what knows CUDA only, so that the rest runs on a CPU: a method of fastai's `DistributedDL`, and synchronized batch norm"
     def _broadcast(self, t, rank):
         t = LongTensor(t)
         dist.broadcast(t, rank)
@@ -70,7 +70,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--cpu', action='store_true', help='train on the CPU')
     p.add_argument('--world', type=int, default=1, help='processes to be compared with, when this is one')
-    p.add_argument('--add', choices=['before','inside','never','fastai'], default='before', help="call to_channelslast before distrib_ctx, inside it, or not; or add fastai's own callback inside")
+    p.add_argument('--add', choices=['before','inside','never','fastai'], default='before',
+        help="call to_channelslast before distrib_ctx, inside it, or not; or add fastai's own callback inside")
     p.add_argument('--json', type=Path, help='write losses and weights here')
     a = p.parse_args()
     if a.cpu: default_device(False); for_cpu()
@@ -98,9 +99,12 @@ def main():
         spread = max((o-w).abs().max().item() for o in every)
     formats = sorted({memory_format(p) for p in learn.model.parameters() if p.dim()==4} - {'ambiguous'})
     if rank_distrib()==0:
-        res = dict(processes=max(1, num_distrib()), losses=note.losses, spread_of_weights=spread, weights=formats, largest_weight=w.abs().max().item())
+        res = dict(processes=max(1, num_distrib()), losses=note.losses, spread_of_weights=spread, weights=formats)
         if a.json: a.json.write_text(json.dumps(res))
-        print(f"{res['processes']} process(es), weights {', '.join(formats)}, {len(note.losses)} steps, loss {note.losses[0]:.6f} to {note.losses[-1]:.6f}, weights of the processes differ by {spread}")
-    if dist.is_initialized(): dist.destroy_process_group()
+        print(f"{res['processes']} process(es), weights {', '.join(formats)}, {len(note.losses)} steps, "
+            f"loss {note.losses[0]:.6f} to {note.losses[-1]:.6f}, weights of the processes differ by {spread}")
+    if dist.is_initialized():
+        dist.barrier()  # Nobody leaves before the last has what it waits for
+        dist.destroy_process_group()
 
 if __name__ == '__main__': main()
