@@ -47,17 +47,17 @@ def compare_call(
         row = ParityRow(call.path, type(call.module).__name__, k)
         if not torch.isfinite(bt.sum()): row.note = 'not finite in contiguous format either'
         if not same(bt, lt):
-            means = k.startswith('output') and prec.low > prec.acc
-            worst = compare_tensors(bt, lt, None, prec, means=means)
+            mean = k.startswith('output') and prec.low > prec.acc
+            worst = compare_tensors(bt, lt, None, prec, mean=mean)
             if worst.over > 1:
                 try: y = y or again(call, exactly(prec.exact)).values
                 except Exception: row.note = f'compared with contiguous only, as it does not run in {prec.exact}'
             if worst.over > 1 and y and k in y:
-                worst = compare_tensors(bt, lt, y[k], prec, means=means)
+                worst = compare_tensors(bt, lt, y[k], prec, mean=mean)
                 row.contiguous = worst.contiguous
                 if worst.over > 1:
                     near = near or [again(call, exactly(prec.exact, i, prec.floor)).values for i in range(4)]
-                    worst = compare_tensors(bt, lt, y[k], prec, [o[k] for o in near], means)
+                    worst = compare_tensors(bt, lt, y[k], prec, [o[k] for o in near], mean)
                     row.contiguous = worst.contiguous
             row.error,row.allowed,row.over,row.ok,row.where = worst.error,worst.allowed,worst.over,worst.over <= 1,place(k, bt.shape, worst.dim, worst.index)
             if row.contiguous is not None: row.times = row.error/max(row.contiguous, prec.low/4)
