@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import nn
 from .capture import Capture, Layout, module_calls, tensors_in
-from .compare import Precision, compare_tensors, jittered, place, same
+from .compare import Jitter, Precision, compare_tensors, place, same
 from .hazards import crash_prone, known_hazards
 from .memory_format import to_channelslast, to_contiguous
 from .parity_report import ChannelsLastParity, ParityRow, report_program
@@ -22,9 +22,9 @@ from .steps import LastRun, Reference, Step, run_step, tf32
 
 # %% ../nbs/34_parity.ipynb #0d157186
 def exactly(dtype, seed=None, eps=0.):
-    "Run a call in a higher precision, with inputs that are off by `eps` at random if there is a seed"
-    f = floats_to(dtype)
-    return Variant(f, lambda t, layout: f(t).clone() if seed is None else jittered(eps, seed)(f(t)), autocast=False)
+    "Run a call in a higher precision; with inputs and saved tensors that are off by `eps` at random if there is a seed"
+    f,jitter = floats_to(dtype),None if seed is None else Jitter(eps, seed)
+    return Variant(f, lambda t, layout: jitter(f(t)) if jitter else f(t).clone(), autocast=False, saved=jitter)
 
 def first_line(e): return f'{type(e).__name__}: {(str(e).strip().splitlines() or [""])[0]}'
 

@@ -8,10 +8,11 @@ __all__ = ['base', 'last', 'own_modules', 'stand_ins', 'Variant', 'floats_to', '
 
 # %% ../nbs/31_replay.ipynb #e8f0501b
 from collections import Counter, defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from .capture import Call, Slot, module_call, module_calls, rebuild, rng_states, tensors_in
 from .memory_format import to_channelslast, to_contiguous
 
@@ -48,6 +49,7 @@ class Variant:
     param:object # Function of a parameter's or buffer's tensor
     tensor:object # Function of a tensor and its layout in channels last
     autocast:bool=True # As in the step?
+    saved:object=None # Function of a tensor that autograd saves for the backward pass
 
 def floats_to(dtype): return lambda t: (t.to(dtype) if t.is_floating_point() else t).contiguous()
 
@@ -129,7 +131,8 @@ def replay(
         if call.random: vars(m)['training'] = False
         args,kwargs = rebuild(lambda s: copied(leaves[s.i]) if cut.copy else leaves[s.i], call.args, Slot)
         states = rng_states(device) if call.random else []
-        out = module_call(m, *args, **kwargs)
+        saved = saved_tensors_hooks(variant.saved, lambda t: t) if variant.saved else nullcontext()
+        with saved: out = module_call(m, *args, **kwargs)
         drew = call.random and not all(map(torch.equal, states, rng_states(device)))
         params = {f'{k}.{n}'.lstrip('.'):p for o,k in mods.items() for n,p in vars(o)['_parameters'].items() if p is not None and p.requires_grad}
         values = {f'{k}.{n}'.lstrip('.'):b for o,k in mods.items() for n,b in vars(o)['_buffers'].items() if b is not None and b.is_floating_point()}
