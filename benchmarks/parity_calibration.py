@@ -159,7 +159,7 @@ def architectures():
         pixelshuffle=lambda: nn.Sequential(nn.Conv2d(3, 16, 3), PixelShuffle_ICNR(16, 8, blur=True), nn.Conv2d(8, 3, 3)))
     fastai['resnet34'] = fastai.pop('darknet')
     sizes = dict(inception_v3=96, alexnet=80, vit_b_32=64)
-    def tv_make(k): return lambda: torchvision.models.get_model(k, num_classes=10, **({'init_weights':False} if k in ('googlenet','inception_v3') else {}), **({'image_size':64} if k == 'vit_b_32' else {}))
+    def tv_make(k): return lambda: torchvision.models.get_model(k, num_classes=10, **({'init_weights':False, 'aux_logits':False} if k in ('googlenet','inception_v3') else {}), **({'image_size':64} if k == 'vit_b_32' else {}))
     return [*[('torchvision', k, tv_make(k), sizes.get(k, 48)) for k in tv], *[('timm', k, lambda k=k: timm.create_model(k, num_classes=10), sizes.get(k, 48)) for k in tm], *[('fastai', k, f, 48) for k,f in fastai.items()]]
 
 def alarms(half, amps=('bf16','fp32'), batches=(2, 1, 8), only=None):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 # %% ../nbs/32_compare.ipynb #9c52421d
-factor,terms,adverse = 2,1000,4
+factor,terms,adverse = 2,2000,8
 
 @dataclass
 class Precision:
@@ -29,7 +29,7 @@ class Precision:
         return cls(low.eps, min(low.eps, torch.finfo(torch.float32).eps), low.smallest_normal*low.eps)
 
     @property
-    def floor(self): return self.low/2+terms*self.acc
+    def floor(self): return self.low+terms*self.acc
 
     @property
     def exact(self): return torch.float32 if self.low > self.acc else torch.float64
@@ -100,7 +100,7 @@ def compare_tensors(
     l, # Channels-last result
     y, # Exact result; `None` if not known
     prec, # `Precision`
-    near=(), # Exact results of inputs that are off by the floor
+    near=(), # Exact results of inputs that are off by half the floor
     mean=False, # Compare the mean of each sample and channel as well?
 ) -> Worst:
     "Measure each slice and each element of `l`"
@@ -111,7 +111,7 @@ def compare_tensors(
     (dl,*rest),right,unit = scaled(errors, right)
     db,zero = rest[0] if rest else None,right.new_zeros(1)
     def allowed(eb, own, moved):
-        return (prec.floor*own if db is None else factor*eb)+prec.floor*own+adverse*(moved-2*prec.floor*own).clamp(min=0)+prec.tiny/unit
+        return factor*eb+prec.floor*own+adverse*(moved-prec.floor*own).clamp(min=0)+prec.tiny/unit
     def together(ts): return sum((t.square() for t in ts), zero).div(max(len(ts), 1)).sqrt()
     scale = right.square().mean().sqrt().clamp(min=torch.finfo(wide).tiny)
     weight = right.abs().add_(scale).reciprocal_()

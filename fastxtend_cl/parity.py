@@ -56,7 +56,7 @@ def compare_call(
                 worst = compare_tensors(bt, lt, y[k], prec, mean=mean)
                 row.contiguous = worst.contiguous
                 if worst.over > 1:
-                    near = near or [again(call, exactly(prec.exact, i, prec.floor)).values for i in range(4)]
+                    near = near or [again(call, exactly(prec.exact, i, prec.floor/2)).values for i in range(4)]
                     worst = compare_tensors(bt, lt, y[k], prec, [o[k] for o in near], mean)
                     row.contiguous = worst.contiguous
             row.error,row.allowed,row.over,row.ok,row.where = worst.error,worst.allowed,worst.over,worst.over <= 1,place(k, bt.shape, worst.dim, worst.index)

@@ -107,8 +107,8 @@ class ChannelsLastParity:
         from textwrap import wrap
         head = [o for l in self._lines() for p in l.splitlines() for o in (wrap(p, 80, break_long_words=False, subsequent_indent='  ') if l in self._lines()[:1] or len(p) > 80 and not p.startswith('    ') else [p])]
         cell = lambda s, n: (s if len(s) <= n else '…'+s[1-n:]).ljust(n)
-        rows = [f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 26)} {_percent(r.error):>6} {_percent(r.contiguous):>6} {_percent(r.allowed):>7} {r.over:>6.2g}" for r in self.worst[:12]]
-        title = f"{'module':24} {'worst of it':26} {'error':>6} {'contig':>6} {'allowed':>7} {'share':>6}"
+        rows = [f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 25)} {_percent(r.error):>6} {_percent(r.contiguous):>6} {_percent(r.allowed):>7} {r.over:>6.2g}" for r in self.worst[:12]]
+        title = f"{'module':24} {'worst of it':25} {'error':>6} {'contig':>6} {'allowed':>7} {'share':>6}"
         more = [f'... {len(self.worst)-12} modules more: see .df'] if len(self.worst) > 12 else []
         return '\n'.join([*head, *([title, *rows, *more] if rows else [])])
     __repr__ = __str__
