@@ -106,7 +106,7 @@ def hosts():
         return ends(m.conv_stem, m.bn1, *m.blocks[:3])
     return dict(residual=residual, regnety_002=regnety, mobilenetv2_035=mobilenetv2)
 
-kinds = ['forward','input gradient','parameter gradient','bias','one channel','one sample','border','memory position','stride at odd sizes','only bf16','only evaluation','functional']
+kinds = ['forward','input gradient','parameter gradient','bias','one channel','one sample','border','memory position','stride at odd sizes','only bf16','only evaluation','functional','memory position, twice the size']
 sizes = dict(fp32=.01, bf16=3*torch.finfo(torch.bfloat16).eps, fp16=.01) # In bf16 1% is one rounding
 
 def target(model, kind, layer_type, x):
@@ -135,7 +135,7 @@ def faults():
         if (found := target(model, kind, layer_type, x)) is None: continue
         path,layer = found
         if kind == 'functional': layer.fault = sizes[amp]
-        else: plant(layer, kind, sizes[amp])
+        else: plant(layer, kind.split(',')[0], sizes[amp]*(1+('twice' in kind)))
         acts = kind != 'only bf16' or amp == 'bf16'
         p = channelslast_parity(model, x, amp=amp, train=kind != 'only evaluation', progress=False)
         blamed = sorted({r.path for r in p.differing})

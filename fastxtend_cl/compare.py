@@ -130,9 +130,11 @@ def compare_tensors(
 # %% ../nbs/32_compare.ipynb #e27a0888
 def same(a, b):
     "Are all elements equal, NaN and NaN as well?"
-    return b is not None and a.shape == b.shape and (torch.equal(a, b) or not math.isfinite(a.sum()) and bool(((a == b) | (a.isnan() & b.isnan())).all()))
+    if b is None or a.shape != b.shape: return False
+    return torch.equal(a, b) or not math.isfinite(a.sum()) and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
-_dims = {2:('sample','feature'), 4:('sample','channel','row','column'), 5:('sample','channel','frame','row','column'), 3:('sample','index','index'), 1:('channel',)}
+_dims = {1:('channel',), 2:('sample','feature'), 3:('sample','index','index'), 4:('sample','channel','row','column'),
+    5:('sample','channel','frame','row','column')}
 _weight_dims = {1:('channel',), 2:('output','input'), 4:('output channel','input channel','row','column'),
     5:('output channel','input channel','frame','row','column')}
 

@@ -39,7 +39,7 @@ def compare_call(
     l, # Its `Replay` in channels last
     again, # Runs `call` again in a `Variant`
 ): # Rows
-    "A row for each tensor of `call`: do both formats differ by more than roundings explain? Is that contiguous' error as well? Or does the result cancel out?"
+    "A row for each tensor of `call`: do the formats differ by more than roundings? Is contiguous as far off? Does the result cancel out?"
     prec,y,near = precision(call, b),None,None
     for k,bt in b.values.items():
         lt = l.values.get(k)
@@ -59,7 +59,8 @@ def compare_call(
                     near = near or [again(call, exactly(prec.exact, i, prec.floor/2)).values for i in range(4)]
                     worst = compare_tensors(bt, lt, y[k], prec, [o[k] for o in near], mean)
                     row.contiguous = worst.contiguous
-            row.error,row.allowed,row.over,row.ok,row.where = worst.error,worst.allowed,worst.over,worst.over <= 1,place(k, bt.shape, worst.dim, worst.index)
+            row.error,row.allowed,row.over,row.ok = worst.error,worst.allowed,worst.over,worst.over <= 1
+            row.where = place(k, bt.shape, worst.dim, worst.index)
             if row.contiguous is not None: row.times = row.error/max(row.contiguous, prec.low/4)
         yield row
 
@@ -82,7 +83,8 @@ class Comparison:
         if b.drew:
             if call.path not in self.random: self.random.append(call.path)
             return b.input_grads
-        if call.path in self.prone: return self.leave_out(call, 'PyTorch can crash in its backward pass in channels last on a CPU', b.input_grads)
+        if call.path in self.prone:
+            return self.leave_out(call, 'PyTorch can crash in its backward pass in channels last on a CPU', b.input_grads)
         try: l = self.again(call, last)
         except Exception as e: return self.leave_out(call, f'breaks in channels last: {first_line(e)}', b.input_grads)
         self.layouts(call).input_grads = [None if g is None else Layout.of(g) for g in l.input_grads]
@@ -119,7 +121,8 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
     paths = {m:k.removeprefix('model.').replace('model', type(step.model).__name__, k == 'model') for k,m in step.named_modules()}
     paths[step] = 'loss'
     prone,lay = crash_prone(step.model) if train else [],LastRun()
-    run = partial(run_step, step, inputs=inputs, targets=targets, amp=dtypes.get(amp), device=device, train=train, scale=scales.get(amp, 1.))
+    how = dict(amp=dtypes.get(amp), device=device, train=train, scale=scales.get(amp, 1.))
+    run = partial(run_step, step, inputs=inputs, targets=targets, **how)
     try: run(to_channelslast, capture=Capture(paths, device, lay.left, hold=lambda c: False), backward=not prone)
     except Exception: pass # The layer that breaks is named when its turn comes
     res = Comparison(lay, prone, Progress(lay.n_own) if progress else None)

@@ -20,10 +20,10 @@ class ParityRow:
     what:str # 'output', 'input gradient', 'weight gradient', 'running_mean', ...
     where:str='' # Slice that is worst: 'channel 3', 'sample 0', 'row 7', 'column 0', or '' for all of the tensor
     error:float=0. # Of channels last, relative to the slice: from the exact result, or from contiguous where that is all it takes
-    contiguous:float=None # Error of contiguous, relative to the slice; `None` if not measured, as the two differ by no more than roundings explain
+    contiguous:float=None # Error of contiguous, relative to the slice; `None` if not measured, as the two agree within roundings
     allowed:float=0. # Most that channels last may be off
     over:float=0. # `error` as a multiple of that; 0 for the same bits
-    times:float=0. # How many times worse channels last is than contiguous, if measured; contiguous' error counts as a quarter of the precision at least
+    times:float=0. # How many times worse channels last is than contiguous (which counts as a quarter of the precision at least), if measured
     ok:bool=True # Within what is allowed?
     note:str='' # What else there is to say
 
@@ -105,9 +105,13 @@ class ChannelsLastParity:
 
     def __str__(self):
         from textwrap import wrap
-        head = [o for l in self._lines() for p in l.splitlines() for o in (wrap(p, 80, break_long_words=False, subsequent_indent='  ') if l in self._lines()[:1] or len(p) > 80 and not p.startswith('    ') else [p])]
+        def wrapped(p): return [p] if p.startswith('    ') or len(p) <= 80 else wrap(p, 80, break_long_words=False, subsequent_indent='  ')
+        head = [o for l in self._lines() for p in l.splitlines() for o in wrapped(p)]
         cell = lambda s, n: (s if len(s) <= n else '…'+s[1-n:]).ljust(n)
-        rows = [f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 25)} {_percent(r.error):>6} {_percent(r.contiguous):>6} {_percent(r.allowed):>7} {r.over:>6.2g}" for r in self.worst[:12]]
+        def line(r):
+            figures = f'{_percent(r.error):>6} {_percent(r.contiguous):>6} {_percent(r.allowed):>7} {r.over:>6.2g}'
+            return f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 25)} {figures}"
+        rows = [line(r) for r in self.worst[:12]]
         title = f"{'module':24} {'worst of it':25} {'error':>6} {'contig':>6} {'allowed':>7} {'share':>6}"
         more = [f'... {len(self.worst)-12} modules more: see .df'] if len(self.worst) > 12 else []
         return '\n'.join([*head, *([title, *rows, *more] if rows else [])])
@@ -117,7 +121,9 @@ class ChannelsLastParity:
         from html import escape
         head,*rest = [escape(o) for o in self._lines()]
         cols = ['module','class','what','where','channels last','contiguous','allowed','share of that','']
-        row = lambda r: [r.path, r.cls, r.what, r.where, _percent(r.error), _percent(r.contiguous), _percent(r.allowed), f'{r.over:.2g}', '' if r.ok else 'differs']
+        def row(r):
+            figures = [_percent(o) for o in (r.error, r.contiguous, r.allowed)]
+            return [r.path, r.cls, r.what, r.where, *figures, f'{r.over:.2g}', '' if r.ok else 'differs']
         body = ''.join('<tr>'+''.join(f'<td>{escape(str(o))}</td>' for o in row(r))+'</tr>' for r in self.worst[:20])
         more = f'<p>{len(self.worst)-20} modules more: see <code>.df</code></p>' if len(self.worst) > 20 else ''
         return f"<p><b>{head}</b></p>" + ''.join(f'<pre>{o}</pre>' if '\n' in o else f'<p>{o}</p>' for o in rest) + (
@@ -129,7 +135,8 @@ class ChannelsLastParity:
         "Everything found, as JSON; a number that is not finite is a string"
         safe = lambda v: str(v) if isinstance(v, float) and not math.isfinite(v) else v
         keys = 'verdict','ok','advice','random','left_out','modules','precision','mode','device','torch','error'
-        res = json.dumps({**{k:getattr(self, k) for k in keys}, 'rows':[{k:safe(v) for k,v in asdict(r).items()} for r in self.rows]}, indent=1)
+        rows = [{k:safe(v) for k,v in asdict(r).items()} for r in self.rows]
+        res = json.dumps({**{k:getattr(self, k) for k in keys}, 'rows':rows}, indent=1)
         if path is not None: Path(path).write_text(res, encoding='utf-8')
         return res
 

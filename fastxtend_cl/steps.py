@@ -28,7 +28,8 @@ class Reference:
     def __init__(self, compare): self.compare = compare
 
     def left(self, call, outs):
-        call.image = images([*(h.t for h in call.ins), *outs]) or any(images(m.parameters(recurse=False)) for m in own_modules(call)) or any(images([h.t for h in c.outs]) for c in call.children)
+        params = [p for m in own_modules(call) for p in m.parameters(recurse=False)]
+        call.image = images([*(h.t for h in call.ins), *outs, *params, *(h.t for c in call.children for h in c.outs)])
         need = [(i,t) for i,t in enumerate(outs) if t.requires_grad]
         if not need: return self.finish(call)
         def ready(gs):
@@ -92,7 +93,8 @@ def run_step(step, convert, inputs, targets, capture, amp, device, train, scale=
     "Forward, loss and backward pass of `step`, its parameters converted for the time; nothing of it changes"
     states = rng_states(device)
     try:
-        with stand_ins({m:k for k,m in step.named_modules() if not isinstance(m, torch.jit.ScriptModule)}, convert), torch.set_grad_enabled(train):
+        mods = {m:k for k,m in step.named_modules() if not isinstance(m, torch.jit.ScriptModule)}
+        with stand_ins(mods, convert), torch.set_grad_enabled(train):
             leaves = [p for p in step.parameters() if p.requires_grad]
             for m in step.modules(): vars(m)['training'] = train
             with module_calls(capture.call), capture, torch.autocast(device.type, dtype=amp, enabled=amp is not None):

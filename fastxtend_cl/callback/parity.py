@@ -20,4 +20,5 @@ def channelslast_parity(self:Learner,
 ) -> ChannelsLastParity:
     "Compare each layer of `self.model` in channels last with contiguous format on one of its batches; nothing of `self` changes"
     with on_one_batch(self, train) as learn:
-        return compare(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, amp=amp or learner_amp(self), train=train, progress=progress)
+        how = dict(amp=amp or learner_amp(self), train=train, progress=progress)
+        return compare(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, **how)

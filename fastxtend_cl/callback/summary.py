@@ -22,7 +22,7 @@ def on_one_batch(
     learn:Learner, # Runs nothing itself
     train:bool=True, # A training batch; False for one of validation
 ):
-    "A copy of `learn` that shares model, data and optimizer, has copies of its callbacks but for mixed precision and progress bars, and a batch ready for the model; afterwards modes and random numbers are as they were"
+    "A copy of `learn` that shares its model, with copies of its callbacks and a batch ready; then modes and random numbers are as they were"
     res,shared = copy(learn),[learn.model, learn.dls, learn.opt, learn.opt_func]
     memo,states,modes = {id(o):o for o in shared} | {id(learn):res},get_random_states(),[(m, m.training) for m in learn.model.modules()]
     try:
@@ -45,7 +45,8 @@ def learner_amp(
     learn:Learner, # Learner with or without mixed precision
 ) -> str: # 'fp16', 'bf16' or `None`
     "Precision in which `learn` trains on its device"
-    amp = next((cb for cb in learn._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or next(learn.model.parameters()).is_cuda), None)
+    on_cuda = next(learn.model.parameters()).is_cuda # All that fastai's own acts on
+    amp = next((cb for cb in learn._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or on_cuda), None)
     return amp and amp.amp_mode.value
 
 @patch
@@ -55,4 +56,5 @@ def channelslast_summary(self:Learner,
 ) -> ChannelsLastSummary:
     "Summarise one training step of `self` on one of its batches; nothing of `self` changes"
     with on_one_batch(self) as learn:
-        return summarise(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, amp=learner_amp(self), as_channels_last=as_channels_last, train=train)
+        how = dict(amp=learner_amp(self), as_channels_last=as_channels_last, train=train)
+        return summarise(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, **how)
