@@ -102,13 +102,20 @@ def fused_adam(device):
         return conv.weight
     return far(steps(True, True), steps(True, False), 1e-6)
 
+def ddp_late(device):
+    "In two processes; the program says by its exit status whether any gradient was wrong"
+    program = Path(__file__).parent/'upstream'/'ddp_converted_late.py'
+    if not program.exists() or not torch.distributed.is_available(): return None
+    return subprocess.run([sys.executable, str(program)], capture_output=True, env={**os.environ, 'OMP_NUM_THREADS':'1'}).returncode == 1
+
 cuda_only,mps_only = ('cuda',),('mps',)
 checks = [(188344, 'gradient of avg_pool2d with padding', cuda_only, avg_pool), (82060, 'convolution with one input channel, contiguous input', ('cpu',), one_channel),
     (99519, 'ConvTranspose2d with a channels-last weight', ('cpu',), conv_transpose), (62594, 'BatchNorm2d, fp16, evaluation', cuda_only, batch_norm_half), (67239, 'a ResNet on CIFAR lost 6 points', (), None),
     (64039, 'SyncBatchNorm backward, only the gradient channels last', (), None), (174345, 'batch norm and average pooling with a storage offset', mps_only, offset), (180984, 'convolution of a channel slice', mps_only, channel_slice),
     (89353, 'cat', mps_only, cat), (142344, 'backward pass of a convolution', mps_only, conv_backward), (175189, 'backward pass of batch norm', mps_only, batch_norm_backward),
     (197114, 'Conv3d in contiguous format', mps_only, conv3d), (163539, 'conv3d in bf16', cuda_only, conv3d_bf16), (0, 'backward pass of a strided 1x1 convolution writes beyond its buffer', ('cpu',), strided),
-    (0, 'fused AdamW after a conversion without its state', ('cpu','cuda'), fused_adam)]
+    (0, 'fused AdamW after a conversion without its state', ('cpu','cuda'), fused_adam),
+    (0, "DDP's first gradient if the model is converted after wrapping", ('cpu',), ddp_late)]
 
 def has(device): return device == 'cpu' or device == 'cuda' and torch.cuda.is_available() or device == 'mps' and torch.backends.mps.is_available()
 

@@ -1,9 +1,11 @@
 """Is `channelslast_parity` to be believed? Faults that act in channels last only are planted in networks, one at a time: is each
 found, in the layer that has it and in no other? And 60 architectures, untrained, without a fault, at batch 1, 2 and 8: is all quiet?
-Writes results/parity_calibration.json.
+Writes results/parity_faults.json and results/parity_alarms_*.json.
 
 python benchmarks/parity_calibration.py faults         # minutes
-python benchmarks/parity_calibration.py alarms 0 1     # part 0 of 1 of the architectures; an hour on one core
+python benchmarks/parity_calibration.py tuned          # half of the architectures, on which rules and thresholds were looked at
+python benchmarks/parity_calibration.py held-out       # the other half
+python benchmarks/parity_calibration.py fp16           # ten small ones
 """
 import json, sys, time, warnings
 import torch
@@ -72,14 +74,13 @@ def plant(layer, fault, size=.01):
 
 class Residual(nn.Module):
     "A block with operations of its own, one of which may go wrong"
-    fault = False
+    fault = 0.
     def __init__(self, n):
         super().__init__()
         self.conv,self.bn = nn.Conv2d(n, n, 3, padding=1),nn.BatchNorm2d(n)
     def forward(self, x):
-        y = F.relu(self.bn(self.conv(x)))
-        pooled = F.avg_pool2d(x, 3, 1, 1)
-        return y+(Wrong.apply(pooled, lambda g: g*1.01) if self.fault and last(x) else pooled)
+        y,pooled = F.relu(self.bn(self.conv(x))),F.avg_pool2d(x, 3, 1, 1)
+        return y+(Wrong.apply(pooled, lambda g: g*(1+self.fault)) if self.fault and last(x) else pooled)
 
 def trained(model):
     "Batch norms as after training: no scale is 1, no bias is 0"
@@ -89,48 +90,67 @@ def trained(model):
             nn.init.normal_(m.bias, std=.3)
     return model
 
-def small(): return nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(inplace=True), Residual(16), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1),
-    nn.BatchNorm2d(32), nn.SiLU(), Residual(32), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+def residual():
+    return nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(inplace=True), Residual(16), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32), nn.SiLU(), Residual(32), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
 
 def hosts():
-    import timm, torchvision
-    from fastai.vision.models.xresnet import xresnet18
-    return dict(small=small, resnet18=lambda: torchvision.models.resnet18(num_classes=10), regnety_004=lambda: timm.create_model('regnety_004', num_classes=10), xresnet18=lambda: xresnet18(n_out=10))
+    "A plain network with a functional call; the first stages of one with batch norms that write in place, and of one with depthwise convolutions"
+    import timm
+    def ends(*parts): return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(10))
+    def regnety():
+        m = timm.create_model('regnety_002')
+        return ends(m.stem, m.s1, m.s2)
+    def mobilenetv2():
+        m = timm.create_model('mobilenetv2_035')
+        return ends(m.conv_stem, m.bn1, *m.blocks[:3])
+    return dict(residual=residual, regnety_002=regnety, mobilenetv2_035=mobilenetv2)
 
-kinds = ['forward','input gradient','parameter gradient','bias','one channel','one sample','border','memory position','stride at odd sizes','only bf16','only evaluation','functional']
+kinds = ['forward','input gradient','parameter gradient','bias','one channel','one sample','border','memory position','stride at odd sizes','only bf16','only evaluation','functional','memory position, twice the size']
+sizes = dict(fp32=.01, bf16=3*torch.finfo(torch.bfloat16).eps, fp16=.01) # In bf16 1% is one rounding
+
+def target(model, kind, layer_type, x):
+    "Path and module, drawn at random among those whose format is not ambiguous and that can show the fault; `None` if there is none"
+    if kind == 'functional': found = [(k,m) for k,m in model.named_modules() if isinstance(m, Residual)] if layer_type is nn.Conv2d else []
+    else: found = [(k,m) for k,m in model.named_modules() if isinstance(m, layer_type)][1:] # The first convolution takes the image
+    if kind == 'bias': found = [(k,m) for k,m in found if m.bias is not None]
+    shapes = {}
+    hooks = [m.register_forward_hook(lambda m, _, y, k=k: shapes.update({k:y.shape})) for k,m in found]
+    with torch.no_grad(): model.eval()(x)
+    for h in hooks: h.remove()
+    found = [(k,m) for k,m in found if min(shapes[k][1:]) > 1 and (kind != 'stride at odd sizes' or shapes[k][-1]%2)]
+    return found[int(torch.randint(len(found), ()))] if found else None
 
 def faults():
-    "A row for each fault, host and precision"
-    rows = []
-    for amp in ('fp32','bf16','fp16'):
-        for host,make in hosts().items():
-            if amp == 'fp16' and host in ('regnety_004','xresnet18'): continue  # Slow on a CPU
-            for i,kind in enumerate(kinds):
-                for layer_type in (nn.Conv2d, nn.BatchNorm2d):
-                    if kind == 'functional' and (host != 'small' or layer_type is nn.BatchNorm2d): continue
-                    torch.manual_seed(i)
-                    model = trained(make())
-                    found = [(k,m) for k,m in model.named_modules() if isinstance(m, layer_type)][1:] # The first has too few channels to tell the formats apart
-                    if kind == 'bias' and layer_type is nn.Conv2d: found = [o for o in found if o[1].bias is not None]
-                    if kind == 'functional': found = [(k,m) for k,m in model.named_modules() if isinstance(m, Residual)]
-                    if not found: continue
-                    x,shapes = torch.randn(4, 3, 35, 35),{}
-                    hooks = [m.register_forward_hook(lambda m, _, y, k=k: shapes.update({k:y.shape})) for k,m in found]
-                    with torch.no_grad(): model.eval()(x)
-                    for h in hooks: h.remove()
-                    # Where a layer can tell channels last from contiguous, and the fault can show
-                    found = [(k,m) for k,m in found if min(shapes[k][1:]) > 1 and (kind != 'stride at odd sizes' or shapes[k][-1]%2)]
-                    if not found: continue
-                    path,layer = found[int(torch.randint(len(found), ()))]
-                    if kind == 'functional': layer.fault = True
-                    else: plant(layer, kind)
-                    train,acts = kind != 'only evaluation',kind != 'only bf16' or amp == 'bf16'
-                    p = channelslast_parity(model, x, amp=amp, train=train)
-                    blamed = sorted({r.path for r in p.differing})
-                    rows.append(dict(fault=kind, amp=amp, host=host, layer=layer_type.__name__ if kind != 'functional' else 'avg_pool2d', path=path, acts=acts, found=not p.ok, blamed=blamed,
-                        right=blamed == ([path] if acts else []) and not p.left_out, over=max([r.error/max(r.allowed, 1e-30) for r in p.rows if r.path == path], default=0.), verdict=p.verdict))
-                    if not rows[-1]['right']: print(rows[-1], p.left_out, flush=True)
+    "A row for each fault, host and precision, written as it comes"
+    from itertools import product
+    rows = kept('faults')
+    done = {(r['host'], r['fault'], r['layer'], r['amp']) for r in rows}
+    for (host,make),(i,kind),layer_type,amp in product(hosts().items(), enumerate(kinds), (nn.Conv2d, nn.BatchNorm2d), sizes):
+        name = 'avg_pool2d' if kind == 'functional' else layer_type.__name__
+        if (host, kind, name, amp) in done: continue
+        torch.manual_seed(i)
+        model,x = trained(make()),torch.randn(2, 3, 35, 35)
+        model(x) # Lazy layers see their input
+        if (found := target(model, kind, layer_type, x)) is None: continue
+        path,layer = found
+        if kind == 'functional': layer.fault = sizes[amp]
+        else: plant(layer, kind.split(',')[0], sizes[amp]*(1+('twice' in kind)))
+        acts = kind != 'only bf16' or amp == 'bf16'
+        p = channelslast_parity(model, x, amp=amp, train=kind != 'only evaluation', progress=False)
+        blamed = sorted({r.path for r in p.differing})
+        rows.append(dict(fault=kind, amp=amp, host=host, layer=name, path=path, size=sizes[amp], acts=acts, found=not p.ok, located=blamed == ([path] if acts else []), blamed=blamed,
+            over=max([r.over for r in p.rows if r.path == path], default=0.), verdict=p.verdict, left_out=p.left_out))
+        if not rows[-1]['located'] or p.left_out: print(rows[-1], flush=True)
+        keep('faults', rows)
     return rows
+
+def kept(name):
+    "Rows of results/parity_{name}.json"
+    path = results/f'parity_{name}.json'
+    return json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+
+def keep(name, rows): save(f'parity_{name}', environment=environment(), rows=rows)
 
 tv = 'alexnet densenet121 efficientnet_b0 googlenet inception_v3 mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11_bn swin_t convnext_tiny vit_b_32 shufflenet_v2_x1_0'.split()
 tm = '''mobilenetv2_050 tf_mobilenetv3_small_minimal_100 convmixer_768_32 convnextv2_atto cspresnet50 dla34 selecsls42 repvgg_a0 edgenext_xx_small efficientnet_lite0 efficientvit_b0 eca_resnet33ts fbnetc_100 fastvit_t8 gernet_s
@@ -148,42 +168,46 @@ def architectures():
         pixelshuffle=lambda: nn.Sequential(nn.Conv2d(3, 16, 3), PixelShuffle_ICNR(16, 8, blur=True), nn.Conv2d(8, 3, 3)))
     fastai['resnet34'] = fastai.pop('darknet')
     sizes = dict(inception_v3=96, alexnet=80, vit_b_32=64)
-    def tv_make(k): return lambda: torchvision.models.get_model(k, num_classes=10, **({'init_weights':False} if k in ('googlenet','inception_v3') else {}), **({'image_size':64} if k == 'vit_b_32' else {}))
+    def tv_make(k): return lambda: torchvision.models.get_model(k, num_classes=10, **({'init_weights':False, 'aux_logits':False} if k in ('googlenet','inception_v3') else {}), **({'image_size':64} if k == 'vit_b_32' else {}))
     return [*[('torchvision', k, tv_make(k), sizes.get(k, 48)) for k in tv], *[('timm', k, lambda k=k: timm.create_model(k, num_classes=10), sizes.get(k, 48)) for k in tm], *[('fastai', k, f, 48) for k,f in fastai.items()]]
 
-def alarms(part, parts):
-    "A row for each architecture, batch size and precision"
-    path = results/f'parity_alarms_{part}_{parts}.json'
-    rows = json.loads(path.read_text(encoding='utf-8')) if path.exists() else []
+def alarms(half, amps=('bf16','fp32'), batches=(2, 1, 8), only=None):
+    "A row for each architecture of one half, batch size and precision, written as it comes. Rules and thresholds were looked at on the 'tuned' half only"
+    rows = kept(f'alarms_{half}')
     done = {(r['name'], r['batch'], r['amp']) for r in rows}
-    for bs,amp in ((2,'bf16'), (8,'fp32'), (1,'bf16'), (2,'fp32'), (8,'bf16'), (1,'fp32')):
-        for source,name,make,size in architectures()[part::parts]:
-            if (name, bs, amp) in done: continue
+    for bs,amp in [(b, a) for b in batches for a in amps]:
+        for source,name,make,size in architectures()[half == 'held-out'::2]:
+            if (name, bs, amp) in done or only and name not in only: continue
             torch.manual_seed(0)
             x,start = torch.randn(bs, 3, size, size),time.perf_counter()
-            row = dict(source=source, name=name, batch=bs, size=size, amp=amp)
+            row = dict(source=source, name=name, half=half, batch=bs, size=size, amp=amp)
             try:
-                p = channelslast_parity(make(), x, amp=amp)
-                row.update(ok=p.ok, modules=p.modules, tensors=len(p.rows), nearest=max([r.error/max(r.allowed, 1e-30) for r in p.rows], default=0.), times=max([r.times for r in p.rows], default=0.),
+                p = channelslast_parity(make(), x, amp=amp, progress=False)
+                row.update(ok=p.ok, modules=p.modules, tensors=len(p.rows), measured=sum(r.contiguous is not None for r in p.rows), nearest=max([r.over for r in p.rows], default=0.),
                     differing=[(r.path, r.cls, r.what, r.where, r.error, r.contiguous, r.allowed) for r in p.differing][:5], random=p.random, left_out=p.left_out, verdict=p.verdict)
             except Exception as e: row.update(ok=None, error=f'{type(e).__name__}: {e}'[:200]) # Batch norm refuses one pixel of one sample, for instance
             rows.append(row)
-            path.write_text(json.dumps(rows, indent=1), encoding='utf-8')
-            print(name, bs, amp, f'{time.perf_counter()-start:.0f} s', row.get('verdict', row.get('error')), row.get('left_out') or '', flush=True)
+            keep(f'alarms_{half}', rows)
+            if not row['ok']: print(name, bs, amp, f'{time.perf_counter()-start:.0f} s', row.get('verdict', row.get('error')), row.get('left_out') or '', flush=True)
     return rows
+
+def table():
+    "What was found, in lines"
+    for amp in sizes:
+        rows = [r for r in kept('faults') if r['amp'] == amp]
+        acting,quiet = [r for r in rows if r['acts']],[r for r in rows if not r['acts']]
+        print(amp, 'planted', len(acting), 'found', sum(r['found'] for r in acting), 'in the right layer only', sum(r['located'] for r in acting), '; without effect', len(quiet), 'quiet', sum(r['located'] for r in quiet))
+    for half in ('tuned','held-out'):
+        rows = kept(f'alarms_{half}')
+        ran = [r for r in rows if r['ok'] is not None]
+        print(half, 'architectures', len({r['name'] for r in ran}), 'runs', len(ran), 'false alarms', sum(not r['ok'] for r in ran), 'could not run', len(rows)-len(ran))
+
+tiny = 'squeezenet1_1 mnasnet0_5 shufflenet_v2_x0_5 mobilenetv2_050 lcnet_050 regnety_004 mobilenetv4_conv_small adaptive_concat pixelshuffle xresnet18'.split()
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
-    path = results/'parity_calibration.json'
-    done = json.loads(path.read_text()) if path.exists() else {}
-    if sys.argv[1] == 'faults': done['faults'] = faults()
-    if sys.argv[1] == 'alarms': alarms(int(sys.argv[2]), int(sys.argv[3]))
-    if sys.argv[1] == 'join': done['alarms'] = [r for p in sorted(results.glob('parity_alarms_*.json')) for r in json.loads(p.read_text())]
-    if sys.argv[1] in ('faults','join'):
-        done['environment'] = environment()
-        save('parity_calibration', **done)
-    for amp in ('fp32','bf16','fp16'):
-        rows = [r for r in done.get('faults', []) if r['amp'] == amp]
-        print(amp, 'planted', sum(r['acts'] for r in rows), 'found and located', sum(r['right'] for r in rows if r['acts']), 'quiet where the fault does not act', sum(r['right'] for r in rows if not r['acts']))
-    rows = [r for r in done.get('alarms', []) if r['ok'] is not None]
-    print('architectures', len({r['name'] for r in rows}), 'runs', len(rows), 'false alarms', sum(not r['ok'] for r in rows))
+    if sys.argv[1] == 'faults': faults()
+    if sys.argv[1] in ('tuned','held-out'): alarms(sys.argv[1])
+    if sys.argv[1] == 'fp16':
+        for half in ('tuned','held-out'): alarms(half, ('fp16',), (2,), tiny) # Slow on a CPU
+    table()

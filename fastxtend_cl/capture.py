@@ -30,7 +30,9 @@ def rebuild(
         for o in dataclasses.fields(x):
             if (old := getattr(x, o.name)) is not None and (new := rebuild(f, old, kind)) is not old: object.__setattr__(res, o.name, new)
         return res
-    if isinstance(x, Mapping): return type(x)({k:rebuild(f, v, kind) for k,v in x.items()}) if type(x) is not defaultdict else {k:rebuild(f, v, kind) for k,v in x.items()}
+    if isinstance(x, Mapping):
+        new = {k:rebuild(f, v, kind) for k,v in x.items()}
+        return new if type(x) is defaultdict else type(x)(new)
     if hasattr(x, '_fields'): return type(x)(*[rebuild(f, o, kind) for o in x])
     return type(x)([rebuild(f, o, kind) for o in x]) if isinstance(x, (tuple,list)) else x
 
@@ -57,7 +59,8 @@ class Layout:
         if len(self.stride) != t.dim(): return to_channelslast(t)
         for d,s in enumerate(self.stride):
             if s == 0 and t.shape[d] > 1 and torch.equal(t, t.narrow(d, 0, 1).expand_as(t)):
-                return Layout(tuple(1 if i == d else o for i,o in enumerate(self.stride)), self.offset).give(t.narrow(d, 0, 1)).expand(t.shape)
+                once = Layout(tuple(1 if i == d else o for i,o in enumerate(self.stride)), self.offset)
+                return once.give(t.narrow(d, 0, 1)).expand(t.shape)
         if any(s == 0 and n > 1 for s,n in zip(self.stride, t.shape)): return to_channelslast(t)
         size = self.offset+1+sum((n-1)*s for n,s in zip(t.shape, self.stride)) if t.numel() else self.offset
         return t.new_empty(size).as_strided(t.shape, self.stride, self.offset).copy_(t)
@@ -66,7 +69,8 @@ class Held:
     "A tensor's value at one moment, without its graph; shares memory until someone writes there"
     def __init__(self, t):
         self.t,self.needs_grad = t.detach(),t.requires_grad
-        self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t} # fastai's `SequentialEx` hands `orig` on like this
+        # fastai's `SequentialEx` hands `orig` on as an attribute
+        self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
@@ -93,7 +97,8 @@ class Call:
     out:object=None # What it returned, with slots in place of tensors
     outs:list=dataclasses.field(default_factory=list) # Held tensors of that
     children:list=dataclasses.field(default_factory=list) # Calls of other modules in it
-    links:list=dataclasses.field(default_factory=list) # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output, that is its own argument
+    # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output, that is its own argument
+    links:list=dataclasses.field(default_factory=list)
     own:int=0 # Operations of its own
     writes:bool=False # Does one of them write into a tensor?
     random:bool=False # Did it draw random numbers itself?

@@ -19,10 +19,11 @@ class ParityRow:
     cls:str # Its class
     what:str # 'output', 'input gradient', 'weight gradient', 'running_mean', ...
     where:str='' # Slice that is worst: 'channel 3', 'sample 0', 'row 7', 'column 0', or '' for all of the tensor
-    error:float=0. # Of channels last, relative to the slice; 0 also where it gives the same bits as contiguous
-    contiguous:float=0. # Error of contiguous, relative to the slice
+    error:float=0. # Of channels last, relative to the slice: from the exact result, or from contiguous where that is all it takes
+    contiguous:float=None # Error of contiguous, relative to the slice; `None` if not measured, as the two agree within roundings
     allowed:float=0. # Most that channels last may be off
-    times:float=0. # How many times worse channels last is than contiguous, whose error counts as a quarter of the precision at least; 0 for the same bits
+    over:float=0. # `error` as a multiple of that; 0 for the same bits
+    times:float=0. # How many times worse channels last is than contiguous (which counts as a quarter of the precision at least), if measured
     ok:bool=True # Within what is allowed?
     note:str='' # What else there is to say
 
@@ -48,13 +49,14 @@ def report_program(module, shapes, device, amp):
     for a,b in zip(run(torch.contiguous_format), run(last)): print(((a-b).norm()/a.norm()).item())"""
 
 def _percent(x):
+    if x is None: return '-'
     if math.isinf(x) or math.isnan(x): return 'not a finite number'
     return f'{x:.0%}' if x >= .095 else f'{x:.1%}' if x >= .0095 else f'{x:.0e}'
 
 class ChannelsLastParity:
     "What `channelslast_parity` found"
     def __init__(self, rows, random, left_out, advice, modules, precision, mode, device, error=None):
-        self.rows = sorted(rows, key=lambda r: (r.ok, -r.times))
+        self.rows = sorted(rows, key=lambda r: (r.ok, -r.over))
         self.random,self.left_out,self.advice,self.modules = random,left_out,advice,modules # `modules`: how many were compared
         self.precision,self.mode,self.device,self.error,self.torch = precision,mode,str(device),error,torch.__version__
 
@@ -79,11 +81,12 @@ class ChannelsLastParity:
         r,n = self.differing[0],len({o.path for o in self.differing})
         more = f'; {n-1} more layer{"s"*(n>2)} differ{"s"*(n==2)}' if n > 1 else ''
         where = f', {r.where}' if r.where else ''
-        return f'`{r.path}` ({r.cls}): {r.what}{where} differs by {_percent(r.error)}, contiguous by {_percent(r.contiguous)}{more}'
+        than = '' if r.contiguous is None else f', contiguous by {_percent(r.contiguous)}'
+        return f'`{r.path}` ({r.cls}): {r.what}{where} differs by {_percent(r.error)}{than}{more}'
 
     @property
     def df(self):
-        "All rows as a `DataFrame`, those that differ first, then by how many times worse than contiguous"
+        "All rows as a `DataFrame`, those that differ first, then by how close they come to what is allowed"
         import pandas as pd
         return pd.DataFrame([asdict(r) for r in self.rows], columns=list(ParityRow.__dataclass_fields__))
 
@@ -102,10 +105,14 @@ class ChannelsLastParity:
 
     def __str__(self):
         from textwrap import wrap
-        head = [o for l in self._lines() for p in l.splitlines() for o in (wrap(p, 80, break_long_words=False, subsequent_indent='  ') if l in self._lines()[:1] or len(p) > 80 and not p.startswith('    ') else [p])]
+        def wrapped(p): return [p] if p.startswith('    ') or len(p) <= 80 else wrap(p, 80, break_long_words=False, subsequent_indent='  ')
+        head = [o for l in self._lines() for p in l.splitlines() for o in wrapped(p)]
         cell = lambda s, n: (s if len(s) <= n else '…'+s[1-n:]).ljust(n)
-        rows = [f"{cell(r.path, 26)} {cell(r.what+(', '+r.where if r.where else ''), 28)} {_percent(r.error):>6} {_percent(r.contiguous):>6} {r.times:>8.1f}x" for r in self.worst[:12]]
-        title = f"{'module':26} {'worst of it':28} {'error':>6} {'contig':>6} {'times':>9}"
+        def line(r):
+            figures = f'{_percent(r.error):>6} {_percent(r.contiguous):>6} {_percent(r.allowed):>7} {r.over:>6.2g}'
+            return f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 25)} {figures}"
+        rows = [line(r) for r in self.worst[:12]]
+        title = f"{'module':24} {'worst of it':25} {'error':>6} {'contig':>6} {'allowed':>7} {'share':>6}"
         more = [f'... {len(self.worst)-12} modules more: see .df'] if len(self.worst) > 12 else []
         return '\n'.join([*head, *([title, *rows, *more] if rows else [])])
     __repr__ = __str__
@@ -113,8 +120,10 @@ class ChannelsLastParity:
     def _repr_html_(self):
         from html import escape
         head,*rest = [escape(o) for o in self._lines()]
-        cols = ['module','class','what','where','channels last','contiguous','allowed','times worse','']
-        row = lambda r: [r.path, r.cls, r.what, r.where, _percent(r.error), _percent(r.contiguous), _percent(r.allowed), f'{r.times:.1f}', '' if r.ok else 'differs']
+        cols = ['module','class','what','where','channels last','contiguous','allowed','share of that','']
+        def row(r):
+            figures = [_percent(o) for o in (r.error, r.contiguous, r.allowed)]
+            return [r.path, r.cls, r.what, r.where, *figures, f'{r.over:.2g}', '' if r.ok else 'differs']
         body = ''.join('<tr>'+''.join(f'<td>{escape(str(o))}</td>' for o in row(r))+'</tr>' for r in self.worst[:20])
         more = f'<p>{len(self.worst)-20} modules more: see <code>.df</code></p>' if len(self.worst) > 20 else ''
         return f"<p><b>{head}</b></p>" + ''.join(f'<pre>{o}</pre>' if '\n' in o else f'<p>{o}</p>' for o in rest) + (
@@ -126,24 +135,25 @@ class ChannelsLastParity:
         "Everything found, as JSON; a number that is not finite is a string"
         safe = lambda v: str(v) if isinstance(v, float) and not math.isfinite(v) else v
         keys = 'verdict','ok','advice','random','left_out','modules','precision','mode','device','torch','error'
-        res = json.dumps({**{k:getattr(self, k) for k in keys}, 'rows':[{k:safe(v) for k,v in asdict(r).items()} for r in self.rows]}, indent=1)
+        rows = [{k:safe(v) for k,v in asdict(r).items()} for r in self.rows]
+        res = json.dumps({**{k:getattr(self, k) for k in keys}, 'rows':rows}, indent=1)
         if path is not None: Path(path).write_text(res, encoding='utf-8')
         return res
 
     def plot(self, ax=None):
-        "How many times worse than contiguous each module is at its worst; what differs is red and named"
+        "How far off each module is at its worst, as a share of what is allowed; what differs is red and named"
         import matplotlib.pyplot as plt
         if ax is None: ax = plt.subplots(figsize=(9, 3.5))[1]
-        rows = sorted(self.worst, key=lambda r: r.times)
-        times = [min(max(r.times, .1), 1e9) for r in rows]
-        ax.bar(range(len(rows)), [t-.1 for t in times], bottom=.1, color=['#9aa5b1' if r.ok else '#d1495b' for r in rows], width=.9)
+        rows = sorted(self.worst, key=lambda r: r.over)
+        shares = [min(max(r.over, 1e-3), 1e6) for r in rows]
+        ax.bar(range(len(rows)), [o-1e-3 for o in shares], bottom=1e-3, color=['#9aa5b1' if r.ok else '#d1495b' for r in rows], width=.9)
         ax.set_yscale('log')
         ax.axhline(1, color='k', lw=.8)
         for i,r in list(enumerate(rows))[-3:]:
-            if not r.ok: ax.annotate(r.path, (i, times[i]), ha='right', va='bottom', fontsize=8)
-        ax.set_ylim(.1, max([10., *times])*3)
+            if not r.ok: ax.annotate(r.path, (i, shares[i]), ha='right', va='bottom', fontsize=8)
+        ax.set_ylim(1e-3, max([10., *shares])*3)
         ax.set_xticks([])
         ax.set_xlabel(f'{len(rows)} modules')
-        ax.set_ylabel('times contiguous\' error')
+        ax.set_ylabel('error / allowed')
         ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True)
         return ax

@@ -8,10 +8,11 @@ __all__ = ['base', 'last', 'own_modules', 'stand_ins', 'Variant', 'floats_to', '
 
 # %% ../nbs/31_replay.ipynb #e8f0501b
 from collections import Counter, defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from .capture import Call, Slot, module_call, module_calls, rebuild, rng_states, tensors_in
 from .memory_format import to_channelslast, to_contiguous
 
@@ -32,7 +33,8 @@ def stand_ins(
         if t is None: return None
         if id(t) not in made:
             c = convert(t.detach())
-            made[id(t)] = nn.Parameter(c, t.requires_grad) if isinstance(t, nn.Parameter) else c.clone() if c.data_ptr() == t.data_ptr() else c
+            if isinstance(t, nn.Parameter): made[id(t)] = nn.Parameter(c, t.requires_grad)
+            else: made[id(t)] = c.clone() if c.data_ptr() == t.data_ptr() else c
         return made[id(t)]
     try:
         for m in modules: vars(m).update({o:{k:new(t) for k,t in vars(m)[o].items()} for o in ('_parameters','_buffers')})
@@ -48,6 +50,7 @@ class Variant:
     param:object # Function of a parameter's or buffer's tensor
     tensor:object # Function of a tensor and its layout in channels last
     autocast:bool=True # As in the step?
+    saved:object=None # Function of a tensor that autograd saves for the backward pass
 
 def floats_to(dtype): return lambda t: (t.to(dtype) if t.is_floating_point() else t).contiguous()
 
@@ -117,7 +120,7 @@ def replay(
     layouts, # Function of a call: how its tensors lie in channels last
     backward:bool=True, # With the backward pass?
 ) -> Replay:
-    "Run the own operations of `call` again on what they had in the reference step, each module that it called cut out, and the backward pass from the gradients of its outputs and of those modules' inputs"
+    "Run the own operations of `call` again on what they had in the reference step, each module that it called cut out, and the backward pass"
     mods,lay,m = own_modules(call),layouts(call),call.module
     device = next((t.device for t in [*(h.t for h in call.ins+call.outs), *m.parameters()]), torch.device('cpu'))
     cut = Cut(call, variant, layouts)
@@ -129,16 +132,19 @@ def replay(
         if call.random: vars(m)['training'] = False
         args,kwargs = rebuild(lambda s: copied(leaves[s.i]) if cut.copy else leaves[s.i], call.args, Slot)
         states = rng_states(device) if call.random else []
-        out = module_call(m, *args, **kwargs)
+        saved = saved_tensors_hooks(variant.saved, lambda t: t) if variant.saved else nullcontext()
+        with saved: out = module_call(m, *args, **kwargs)
         drew = call.random and not all(map(torch.equal, states, rng_states(device)))
-        params = {f'{k}.{n}'.lstrip('.'):p for o,k in mods.items() for n,p in vars(o)['_parameters'].items() if p is not None and p.requires_grad}
-        values = {f'{k}.{n}'.lstrip('.'):b for o,k in mods.items() for n,b in vars(o)['_buffers'].items() if b is not None and b.is_floating_point()}
+        def named(kind): return {f'{k}.{n}'.lstrip('.'):t for o,k in mods.items() for n,t in vars(o)[kind].items() if t is not None}
+        params = {k:p for k,p in named('_parameters').items() if p.requires_grad}
+        values = {k:b for k,b in named('_buffers').items() if b.is_floating_point()}
     outs = tensors_in(out)
     values.update({_number('output', i, len(outs)):t for i,t in enumerate(outs)})
     for c,ts in cut.seen.items(): values.update({f"{_number('input', i, len(ts))} of {_short(c, call)}":t for i,t in enumerate(ts)})
     ends = [(t, nth(call.grads, i), nth(lay.grads, i)) for i,t in enumerate(outs)]
     for c,ts in cut.seen.items(): ends += [(t, nth(c.input_grads, i), nth(layouts(c).input_grads, i)) for i,t in enumerate(ts)]
-    ends = [(t, variant.tensor(g.to(t.dtype) if variant.autocast else g, l)) for t,g,l in ends if g is not None and t.requires_grad and t.shape == g.shape]
+    ends = [(t, variant.tensor(g.to(t.dtype) if variant.autocast else g, l)) for t,g,l in ends
+        if g is not None and t.requires_grad and t.shape == g.shape]
     wanted = {**{_number('input gradient', i, len(leaves)):t for i,t in enumerate(leaves)}, **{f'{k} gradient':p for k,p in params.items()},
         **{f"gradient of {_short(c, call)}'s {_number('output', i, len(ts))}":t for c,ts in cut.leaves.items() for i,t in enumerate(ts)}}
     wanted = {k:t for k,t in wanted.items() if t.requires_grad and t.is_leaf}

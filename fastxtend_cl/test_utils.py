@@ -123,6 +123,6 @@ def test_parity(
     x, # Its input: a tensor, or a tuple of inputs
     **kwargs
 ):
-    "Raise `AssertionError` with the layers that differ unless all layers of `model` that can be compared give the same result in channels last"
+    "Raise `AssertionError` with the layers that differ unless all of `model` that can be compared agree in channels last"
     p = channelslast_parity(model, *(x if isinstance(x, tuple) else (x,)), **kwargs)
     assert p.ok, str(p)

@@ -6,48 +6,19 @@
 __all__ = []
 
 # %% ../../nbs/35_callback.parity.ipynb #8f3dbbfc
-from contextlib import contextmanager
-from copy import copy, deepcopy
 from fastai.basics import *
-from fastai.callback.fp16 import MixedPrecision
-from fastai.callback.progress import ProgressCallback
-from fastai.torch_core import get_random_states, set_random_states
-from .amp import DeviceMixedPrecision
+from .summary import learner_amp, on_one_batch
 from ..parity import channelslast_parity as compare
 from ..parity_report import ChannelsLastParity
 
 # %% ../../nbs/35_callback.parity.ipynb #c36312b6
-@contextmanager
-def _on_batch(learn, train):
-    "A copy of `learn` that shares its model, with a batch ready for it; afterwards modes and random numbers are as they were"
-    res,shared = copy(learn),[learn.model, learn.dls, learn.opt, learn.opt_func]
-    memo,states,modes = {id(o):o for o in shared} | {id(learn):res},get_random_states(),[(m, m.training) for m in learn.model.modules()]
-    try:
-        res.cbs,res.logger,res.create_mbar,res.training = L(),noop,False,train
-        for cb in learn.cbs:
-            if isinstance(cb, (MixedPrecision, ProgressCallback)): continue
-            res.cbs.append(new := deepcopy(cb, memo))
-            setattr(res, cb.name, new)
-        dl = learn.dls[0 if train else 1]
-        res.n_epoch,res.epoch,res.dl,res.iter,res.n_iter = 1,0,dl,0,1
-        for event in ('before_fit', 'before_epoch', 'before_train' if train else 'before_validate'): res(event)
-        res._split(res._set_device(first(dl.new(num_workers=0) if hasattr(dl, 'new') else dl)))
-        res('before_batch')
-        yield res
-    finally:
-        set_random_states(**states)
-        for m,mode in modes: m.training = mode
-
-def _precision(learn):
-    "'fp16', 'bf16' or `None`, as `learn` trains"
-    amp = next((cb for cb in learn._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or next(learn.model.parameters()).is_cuda), None)
-    return amp and amp.amp_mode.value
-
 @patch
 def channelslast_parity(self:Learner,
     amp:str=None, # 'fp32', 'tf32', 'bf16' or 'fp16'; that of the learner by default
     train:bool=True, # A training batch, with the backward pass; False for a validation batch in inference
+    progress:bool=True, # Show a bar in a notebook or a terminal?
 ) -> ChannelsLastParity:
     "Compare each layer of `self.model` in channels last with contiguous format on one of its batches; nothing of `self` changes"
-    with _on_batch(self, train) as learn:
-        return compare(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, amp=amp or _precision(self), train=train)
+    with on_one_batch(self, train) as learn:
+        how = dict(amp=amp or learner_amp(self), train=train, progress=progress)
+        return compare(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, **how)
