@@ -60,7 +60,8 @@ class Page:
         self.front,badge = {'title':self.path.stem, **front},''
         if (url := get_config().git_url) and self.path.parts[0] == 'tutorials':
             nb = f"{urlsplit(url).path.strip('/')}/blob/{get_config().branch}/nbs/{self.path.as_posix()}"
-            badge = f'\n\n[Open in Colab](https://colab.research.google.com/github/{nb}), after `%pip install git+{url}`'
+            badge = (f'\n\n[Open in Colab](https://colab.research.google.com/github/{nb}), after '
+                     f'`!git clone {url} repo && pip install ./repo` and `%cd repo/nbs/tutorials`')
         return mk_cell(f"# {self.front['title']}\n\n{{.subtitle}}\n{front.get('description', '')}{badge}\n", 'markdown')
 
     def doc(self, src, outputs):
