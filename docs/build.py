@@ -15,7 +15,7 @@ from nbdev.serve import proc_nbs
 root = Path(__file__).resolve().parent.parent
 nbs,pages,site = root/'nbs',root/'build/pages',root/'_docs'
 top_pages = {'CONTRIBUTING.md':'contributing.md', 'CHANGELOG.md':'changelog.md'}  # Pages that are no notebooks
-re_link = re.compile(r'\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
+re_link = re.compile(r'!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
 re_own = re.compile(r'\[`([^`\]]+)`\]\(/([\w./]+)\.html#([\w.]+)\)')
 re_source = re.compile(r'\[source\]\(([^)]*)\)\{[^}]*\}\n*')
 
@@ -93,6 +93,7 @@ class Page:
         rel,up = target.relative_to(root).as_posix(),'../'*(len(self.path.parts)-1)
         if target.suffix == '.ipynb' and nbs in target.parents: new = page(target.relative_to(nbs)).as_posix()
         elif rel in top_pages: new = top_pages[rel]
+        elif m[0][0] == '!': return f'![{m[1]}]({up}{self.keep(target)})'
         else: return f'<a href="{up}{self.keep(target)}">{m[1]}</a>'
         return f'[{m[1]}]({up}{new}{"#"*bool(anchor)}{anchor})'
 
