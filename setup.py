@@ -17,5 +17,5 @@ setup(
     long_description=on_an_index((here/'README.md').read_text(encoding='utf-8')),
     long_description_content_type='text/markdown',
     install_requires=needs['requirements'],
-    extras_require={'test': needs['test_requirements'], 'dev': needs['test_requirements'] + needs['dev_requirements']},
+    extras_require={'test': needs['test_requirements'], 'dev': needs['test_requirements'] + needs['dev_requirements'], 'docs': needs['docs_requirements']},
 )

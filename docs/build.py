@@ -15,7 +15,7 @@ from nbdev.serve import proc_nbs
 root = Path(__file__).resolve().parent.parent
 nbs,pages,site = root/'nbs',root/'build/pages',root/'_docs'
 top_pages = {'CONTRIBUTING.md':'contributing.md', 'CHANGELOG.md':'changelog.md'}  # Pages that are no notebooks
-re_link = re.compile(r'\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
+re_link = re.compile(r'!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
 re_own = re.compile(r'\[`([^`\]]+)`\]\(/([\w./]+)\.html#([\w.]+)\)')
 re_source = re.compile(r'\[source\]\(([^)]*)\)\{[^}]*\}\n*')
 
@@ -60,7 +60,8 @@ class Page:
         self.front,badge = {'title':self.path.stem, **front},''
         if (url := get_config().git_url) and self.path.parts[0] == 'tutorials':
             nb = f"{urlsplit(url).path.strip('/')}/blob/{get_config().branch}/nbs/{self.path.as_posix()}"
-            badge = f'\n\n[Open in Colab](https://colab.research.google.com/github/{nb}), after `%pip install git+{url}`'
+            badge = (f'\n\n[Open in Colab](https://colab.research.google.com/github/{nb}), after '
+                     f'`!git clone {url} repo && pip install ./repo` and `%cd repo/nbs/tutorials`')
         return mk_cell(f"# {self.front['title']}\n\n{{.subtitle}}\n{front.get('description', '')}{badge}\n", 'markdown')
 
     def doc(self, src, outputs):
@@ -92,6 +93,7 @@ class Page:
         rel,up = target.relative_to(root).as_posix(),'../'*(len(self.path.parts)-1)
         if target.suffix == '.ipynb' and nbs in target.parents: new = page(target.relative_to(nbs)).as_posix()
         elif rel in top_pages: new = top_pages[rel]
+        elif m[0][0] == '!': return f'![{m[1]}]({up}{self.keep(target)})'
         else: return f'<a href="{up}{self.keep(target)}">{m[1]}</a>'
         return f'[{m[1]}]({up}{new}{"#"*bool(anchor)}{anchor})'
 

@@ -9,6 +9,7 @@ suppress_warnings = ['myst.header']  # `show_doc` heads a name with H3, wherever
 
 nb_execution_mode = 'off'
 nb_merge_streams = True
+nb_render_markdown_format = 'myst'  # Links in a table that a cell wrote lead on, too
 nb_mime_priority_overrides = [('html', 'text/markdown', 5)]
 myst_enable_extensions = ['attrs_block', 'attrs_inline', 'colon_fence', 'dollarmath']
 myst_heading_anchors = 3
