@@ -78,7 +78,8 @@ def conv3d_bf16(device):
 crashes = """
 import torch
 from torch import nn
-conv,x = nn.Conv2d(3, 48, 1, stride=2, bias=False).to(memory_format=torch.channels_last),torch.randn(4, 3, 96, 96).to(memory_format=torch.channels_last)
+conv = nn.Conv2d(3, 48, 1, stride=2, bias=False).to(memory_format=torch.channels_last)
+x = torch.randn(4, 3, 96, 96).to(memory_format=torch.channels_last)
 for _ in range(8):
     others = [torch.randn(7*i+1) for i in range(50)]
     conv(x).sum().backward()
@@ -86,7 +87,8 @@ for _ in range(8):
 def strided(device):
     "In a process of its own; glibc checks the heap, so that what is written beyond a buffer is found at once"
     if sys.platform != 'linux': return None
-    return subprocess.run([sys.executable, '-c', crashes], capture_output=True, env={**os.environ, 'MALLOC_CHECK_':'3', 'MALLOC_PERTURB_':'7', 'OMP_NUM_THREADS':'1'}).returncode != 0
+    env = {**os.environ, 'MALLOC_CHECK_':'3', 'MALLOC_PERTURB_':'7', 'OMP_NUM_THREADS':'1'}
+    return subprocess.run([sys.executable, '-c', crashes], capture_output=True, env=env).returncode != 0
 
 def fused_adam(device):
     "A fused optimizer after a conversion that leaves its state behind; wrong by our own doing, so it stays live"
@@ -97,7 +99,8 @@ def fused_adam(device):
         for i in range(6):
             if i == 3 and convert: conv.to(**last)
             opt.zero_grad()
-            conv(torch.randn(2, 4, 9, 9, dtype=torch.double, generator=torch.Generator().manual_seed(i)).to(device)).square().mean().backward()
+            x = torch.randn(2, 4, 9, 9, dtype=torch.double, generator=torch.Generator().manual_seed(i))
+            conv(x.to(device)).square().mean().backward()
             opt.step()
         return conv.weight
     return far(steps(True, True), steps(True, False), 1e-6)
@@ -109,15 +112,27 @@ def ddp_late(device):
     return subprocess.run([sys.executable, str(program)], capture_output=True, env={**os.environ, 'OMP_NUM_THREADS':'1'}).returncode == 1
 
 cuda_only,mps_only = ('cuda',),('mps',)
-checks = [(188344, 'gradient of avg_pool2d with padding', cuda_only, avg_pool), (82060, 'convolution with one input channel, contiguous input', ('cpu',), one_channel),
-    (99519, 'ConvTranspose2d with a channels-last weight', ('cpu',), conv_transpose), (62594, 'BatchNorm2d, fp16, evaluation', cuda_only, batch_norm_half), (67239, 'a ResNet on CIFAR lost 6 points', (), None),
-    (64039, 'SyncBatchNorm backward, only the gradient channels last', (), None), (174345, 'batch norm and average pooling with a storage offset', mps_only, offset), (180984, 'convolution of a channel slice', mps_only, channel_slice),
-    (89353, 'cat', mps_only, cat), (142344, 'backward pass of a convolution', mps_only, conv_backward), (175189, 'backward pass of batch norm', mps_only, batch_norm_backward),
-    (197114, 'Conv3d in contiguous format', mps_only, conv3d), (163539, 'conv3d in bf16', cuda_only, conv3d_bf16), (0, 'backward pass of a strided 1x1 convolution writes beyond its buffer', ('cpu',), strided),
+checks = [
+    (188344, 'gradient of avg_pool2d with padding', cuda_only, avg_pool),
+    (82060, 'convolution with one input channel, contiguous input', ('cpu',), one_channel),
+    (99519, 'ConvTranspose2d with a channels-last weight', ('cpu',), conv_transpose),
+    (62594, 'BatchNorm2d, fp16, evaluation', cuda_only, batch_norm_half),
+    (67239, 'a ResNet on CIFAR lost 6 points', (), None),
+    (64039, 'SyncBatchNorm backward, only the gradient channels last', (), None),
+    (174345, 'batch norm and average pooling with a storage offset', mps_only, offset),
+    (180984, 'convolution of a channel slice', mps_only, channel_slice),
+    (89353, 'cat', mps_only, cat),
+    (142344, 'backward pass of a convolution', mps_only, conv_backward),
+    (175189, 'backward pass of batch norm', mps_only, batch_norm_backward),
+    (197114, 'Conv3d in contiguous format', mps_only, conv3d),
+    (163539, 'conv3d in bf16', cuda_only, conv3d_bf16),
+    (0, 'backward pass of a strided 1x1 convolution writes beyond its buffer', ('cpu',), strided),
     (0, 'fused AdamW after a conversion without its state', ('cpu','cuda'), fused_adam),
     (0, "DDP's first gradient if the model is converted after wrapping", ('cpu',), ddp_late)]
 
-def has(device): return device == 'cpu' or device == 'cuda' and torch.cuda.is_available() or device == 'mps' and torch.backends.mps.is_available()
+def has(device):
+    if device == 'cuda': return torch.cuda.is_available()
+    return device == 'cpu' or device == 'mps' and torch.backends.mps.is_available()
 
 def main():
     rows = []
@@ -125,10 +140,13 @@ def main():
         for device in [o for o in devices if has(o)] or [devices[0] if devices else '']:
             torch.manual_seed(0)
             live = check(device) if check and has(device) else None
-            rows.append(dict(issue=issue, what=what, device=device, state='not tried here' if live is None else 'live' if live else 'mended'))
+            state = 'not tried here' if live is None else 'live' if live else 'mended'
+            rows.append(dict(issue=issue, what=what, device=device, state=state))
     folder = Path(__file__).parent/'results'
-    env = dict(torch=torch.__version__, python=platform.python_version(), machine=platform.machine(), cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version() if torch.cuda.is_available() else None)
-    (folder/f"known_faults-{torch.__version__.split('+')[0]}.json").write_text(json.dumps(dict(environment=env, rows=rows), indent=1)+'\n', encoding='utf-8')
+    env = dict(torch=torch.__version__, python=platform.python_version(), machine=platform.machine(), cuda=torch.version.cuda,
+        cudnn=torch.backends.cudnn.version() if torch.cuda.is_available() else None)
+    file = folder/f"known_faults-{torch.__version__.split('+')[0]}.json"
+    file.write_text(json.dumps(dict(environment=env, rows=rows), indent=1)+'\n', encoding='utf-8')
     for r in rows: print(f"{r['issue'] or 'found here':>10}  {r['device']:5} {r['state']:15} {r['what']}")
 
 if __name__ == '__main__': main()

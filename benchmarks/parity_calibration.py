@@ -7,6 +7,7 @@ python benchmarks/parity_calibration.py tuned          # half of the architectur
 python benchmarks/parity_calibration.py held-out       # the other half
 python benchmarks/parity_calibration.py fp16           # ten small ones
 """
+
 import json, sys, time, warnings
 import torch
 from torch import nn
@@ -16,198 +17,393 @@ from fastxtend_cl.parity import channelslast_parity
 
 warnings.filterwarnings('ignore')
 
-def last(x): return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+def last(x):
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
 
 class Wrong(torch.autograd.Function):
     "`x` as it is; its gradient is `f` of what it should be"
+
     @staticmethod
     def forward(ctx, x, f):
         ctx.f = f
         return x.view_as(x)
+
     @staticmethod
-    def backward(ctx, g): return ctx.f(g),None
+    def backward(ctx, g):
+        return ctx.f(g), None
+
 
 def channel(y, size):
     y = y.clone()
-    y[:, y.shape[1]//2] *= 1+size
+    y[:, y.shape[1] // 2] *= 1 + size
     return y
+
 
 def sample(y, size):
     y = y.clone()
-    y[-1] *= 1+size
+    y[-1] *= 1 + size
     return y
+
 
 def border(y, size):
     y = y.clone()
-    y[..., -1] *= 1+size
+    y[..., -1] *= 1 + size
     return y
+
 
 def position(y, size):
     "Every 61st element in memory"
     y = y.clone(memory_format=torch.channels_last)
     flat = y.permute(0, 2, 3, 1).reshape(-1)
-    flat[::61] *= 1+size
+    flat[::61] *= 1 + size
     return flat.view(y.shape[0], *y.shape[2:], y.shape[1]).permute(0, 3, 1, 2)
 
-def rolled(y, size): return y.roll(1, -1) if y.shape[-1]%2 else y
 
-def plant(layer, fault, size=.01):
+def rolled(y, size):
+    return y.roll(1, -1) if y.shape[-1] % 2 else y
+
+
+def plant(layer, fault, size=0.01):
     "Let `layer`, a convolution or a batch norm, go wrong where its input is channels last"
-    kind,right = type(layer),layer.forward
+    kind, right = type(layer), layer.forward
+
     def again(m, x, **params):
         "The layer's own forward with other parameters"
-        old = {k:vars(m)['_parameters'][k] for k in params}
+        old = {k: vars(m)['_parameters'][k] for k in params}
         vars(m)['_parameters'].update(params)
-        try: return kind.forward(m, x)
-        finally: vars(m)['_parameters'].update(old)
+        try:
+            return kind.forward(m, x)
+        finally:
+            vars(m)['_parameters'].update(old)
+
     def forward(x):
-        if not last(x): return right(x)
-        if fault == 'input gradient': return right(Wrong.apply(x, lambda g: g*(1+size)))
-        if fault == 'parameter gradient': return again(layer, x, weight=Wrong.apply(layer.weight, lambda g: g*(1+size)))
-        if fault == 'bias': return again(layer, x, bias=layer.bias*(1+size))
+        if not last(x):
+            return right(x)
+        if fault == 'input gradient':
+            return right(Wrong.apply(x, lambda g: g * (1 + size)))
+        if fault == 'parameter gradient':
+            return again(layer, x, weight=Wrong.apply(layer.weight, lambda g: g * (1 + size)))
+        if fault == 'bias':
+            return again(layer, x, bias=layer.bias * (1 + size))
         y = right(x)
-        if fault == 'forward': return y*(1+size)
-        if fault == 'only bf16': return y*(1+size) if y.dtype == torch.bfloat16 else y
-        if fault == 'only evaluation': return y if layer.training else y*(1+size)
-        return {'one channel':channel, 'one sample':sample, 'border':border, 'memory position':position, 'stride at odd sizes':rolled}[fault](y, size)
+        if fault == 'forward':
+            return y * (1 + size)
+        if fault == 'only bf16':
+            return y * (1 + size) if y.dtype == torch.bfloat16 else y
+        if fault == 'only evaluation':
+            return y if layer.training else y * (1 + size)
+        return {
+            'one channel': channel,
+            'one sample': sample,
+            'border': border,
+            'memory position': position,
+            'stride at odd sizes': rolled,
+        }[fault](y, size)
+
     layer.forward = forward
+
 
 class Residual(nn.Module):
     "A block with operations of its own, one of which may go wrong"
-    fault = 0.
+
+    fault = 0.0
+
     def __init__(self, n):
         super().__init__()
-        self.conv,self.bn = nn.Conv2d(n, n, 3, padding=1),nn.BatchNorm2d(n)
+        self.conv, self.bn = nn.Conv2d(n, n, 3, padding=1), nn.BatchNorm2d(n)
+
     def forward(self, x):
-        y,pooled = F.relu(self.bn(self.conv(x))),F.avg_pool2d(x, 3, 1, 1)
-        return y+(Wrong.apply(pooled, lambda g: g*(1+self.fault)) if self.fault and last(x) else pooled)
+        y, pooled = F.relu(self.bn(self.conv(x))), F.avg_pool2d(x, 3, 1, 1)
+        return y + (Wrong.apply(pooled, lambda g: g * (1 + self.fault)) if self.fault and last(x) else pooled)
+
 
 def trained(model):
     "Batch norms as after training: no scale is 1, no bias is 0"
     for m in model.modules():
         if isinstance(m, nn.BatchNorm2d):
-            nn.init.uniform_(m.weight, .5, 1.5)
-            nn.init.normal_(m.bias, std=.3)
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.normal_(m.bias, std=0.3)
     return model
 
+
 def residual():
-    return nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(inplace=True), Residual(16), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1),
-        nn.BatchNorm2d(32), nn.SiLU(), Residual(32), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2),
+        nn.BatchNorm2d(16),
+        nn.ReLU(inplace=True),
+        Residual(16),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.SiLU(),
+        Residual(32),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+
 
 def hosts():
-    "A plain network with a functional call; the first stages of one with batch norms that write in place, and of one with depthwise convolutions"
+    """A plain network with a functional call; the first stages of one with batch norms that write in place,
+    and of one with depthwise convolutions"""
     import timm
-    def ends(*parts): return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(10))
+
+    def ends(*parts):
+        return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(10))
+
     def regnety():
         m = timm.create_model('regnety_002')
         return ends(m.stem, m.s1, m.s2)
+
     def mobilenetv2():
         m = timm.create_model('mobilenetv2_035')
         return ends(m.conv_stem, m.bn1, *m.blocks[:3])
+
     return dict(residual=residual, regnety_002=regnety, mobilenetv2_035=mobilenetv2)
 
-kinds = ['forward','input gradient','parameter gradient','bias','one channel','one sample','border','memory position','stride at odd sizes','only bf16','only evaluation','functional','memory position, twice the size']
-sizes = dict(fp32=.01, bf16=3*torch.finfo(torch.bfloat16).eps, fp16=.01) # In bf16 1% is one rounding
+
+kinds = [
+    'forward',
+    'input gradient',
+    'parameter gradient',
+    'bias',
+    'one channel',
+    'one sample',
+    'border',
+    'memory position',
+    'stride at odd sizes',
+    'only bf16',
+    'only evaluation',
+    'functional',
+    'memory position, twice the size',
+]
+sizes = dict(fp32=0.01, bf16=3 * torch.finfo(torch.bfloat16).eps, fp16=0.01)  # In bf16 1% is one rounding
+
 
 def target(model, kind, layer_type, x):
     "Path and module, drawn at random among those whose format is not ambiguous and that can show the fault; `None` if there is none"
-    if kind == 'functional': found = [(k,m) for k,m in model.named_modules() if isinstance(m, Residual)] if layer_type is nn.Conv2d else []
-    else: found = [(k,m) for k,m in model.named_modules() if isinstance(m, layer_type)][1:] # The first convolution takes the image
-    if kind == 'bias': found = [(k,m) for k,m in found if m.bias is not None]
+    if kind == 'functional':
+        found = [(k, m) for k, m in model.named_modules() if isinstance(m, Residual)] if layer_type is nn.Conv2d else []
+    else:
+        found = [(k, m) for k, m in model.named_modules() if isinstance(m, layer_type)][1:]  # The first convolution takes the image
+    if kind == 'bias':
+        found = [(k, m) for k, m in found if m.bias is not None]
     shapes = {}
-    hooks = [m.register_forward_hook(lambda m, _, y, k=k: shapes.update({k:y.shape})) for k,m in found]
-    with torch.no_grad(): model.eval()(x)
-    for h in hooks: h.remove()
-    found = [(k,m) for k,m in found if min(shapes[k][1:]) > 1 and (kind != 'stride at odd sizes' or shapes[k][-1]%2)]
+    hooks = [m.register_forward_hook(lambda m, _, y, k=k: shapes.update({k: y.shape})) for k, m in found]
+    with torch.no_grad():
+        model.eval()(x)
+    for h in hooks:
+        h.remove()
+    found = [(k, m) for k, m in found if min(shapes[k][1:]) > 1 and (kind != 'stride at odd sizes' or shapes[k][-1] % 2)]
     return found[int(torch.randint(len(found), ()))] if found else None
+
 
 def faults():
     "A row for each fault, host and precision, written as it comes"
     from itertools import product
+
     rows = kept('faults')
     done = {(r['host'], r['fault'], r['layer'], r['amp']) for r in rows}
-    for (host,make),(i,kind),layer_type,amp in product(hosts().items(), enumerate(kinds), (nn.Conv2d, nn.BatchNorm2d), sizes):
+    for (host, make), (i, kind), layer_type, amp in product(hosts().items(), enumerate(kinds), (nn.Conv2d, nn.BatchNorm2d), sizes):
         name = 'avg_pool2d' if kind == 'functional' else layer_type.__name__
-        if (host, kind, name, amp) in done: continue
+        if (host, kind, name, amp) in done:
+            continue
         torch.manual_seed(i)
-        model,x = trained(make()),torch.randn(2, 3, 35, 35)
-        model(x) # Lazy layers see their input
-        if (found := target(model, kind, layer_type, x)) is None: continue
-        path,layer = found
-        if kind == 'functional': layer.fault = sizes[amp]
-        else: plant(layer, kind.split(',')[0], sizes[amp]*(1+('twice' in kind)))
+        model, x = trained(make()), torch.randn(2, 3, 35, 35)
+        model(x)  # Lazy layers see their input
+        if (found := target(model, kind, layer_type, x)) is None:
+            continue
+        path, layer = found
+        if kind == 'functional':
+            layer.fault = sizes[amp]
+        else:
+            plant(layer, kind.split(',')[0], sizes[amp] * (1 + ('twice' in kind)))
         acts = kind != 'only bf16' or amp == 'bf16'
         p = channelslast_parity(model, x, amp=amp, train=kind != 'only evaluation', progress=False)
         blamed = sorted({r.path for r in p.differing})
-        rows.append(dict(fault=kind, amp=amp, host=host, layer=name, path=path, size=sizes[amp], acts=acts, found=not p.ok, located=blamed == ([path] if acts else []), blamed=blamed,
-            over=max([r.over for r in p.rows if r.path == path], default=0.), verdict=p.verdict, left_out=p.left_out))
-        if not rows[-1]['located'] or p.left_out: print(rows[-1], flush=True)
+        rows.append(
+            dict(
+                fault=kind,
+                amp=amp,
+                host=host,
+                layer=name,
+                path=path,
+                size=sizes[amp],
+                acts=acts,
+                found=not p.ok,
+                located=blamed == ([path] if acts else []),
+                blamed=blamed,
+                over=max([r.over for r in p.rows if r.path == path], default=0.0),
+                verdict=p.verdict,
+                left_out=p.left_out,
+            )
+        )
+        if not rows[-1]['located'] or p.left_out:
+            print(rows[-1], flush=True)
         keep('faults', rows)
     return rows
 
+
 def kept(name):
     "Rows of results/parity_{name}.json"
-    path = results/f'parity_{name}.json'
+    path = results / f'parity_{name}.json'
     return json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
 
-def keep(name, rows): save(f'parity_{name}', environment=environment(), rows=rows)
 
-tv = 'alexnet densenet121 efficientnet_b0 googlenet inception_v3 mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11_bn swin_t convnext_tiny vit_b_32 shufflenet_v2_x1_0'.split()
-tm = '''mobilenetv2_050 tf_mobilenetv3_small_minimal_100 convmixer_768_32 convnextv2_atto cspresnet50 dla34 selecsls42 repvgg_a0 edgenext_xx_small efficientnet_lite0 efficientvit_b0 eca_resnet33ts fbnetc_100 fastvit_t8 gernet_s
-ghostnet_100 hardcorenas_a hgnetv2_b0 skresnet18 rexnet_100 lcnet_050 semnasnet_075 mixnet_s mobilenetv4_conv_small mobileone_s0 nf_resnet26 poolformer_s12 regnety_004 res2net50_14w_8s resnest14d'''.split()
-fa = 'xresnet18 xse_resnet18 xresnext18 unet_resnet18 unet_selfattention squeezenet1_0 darknet adaptive_concat pixelshuffle xresnet18_mish'.split()
+def keep(name, rows):
+    save(f'parity_{name}', environment=environment(), rows=rows)
+
+
+tv = '''
+    alexnet densenet121 efficientnet_b0 googlenet inception_v3 mnasnet0_5 mobilenet_v2 mobilenet_v3_small
+    regnet_x_400mf regnet_y_400mf resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11_bn
+    swin_t convnext_tiny vit_b_32 shufflenet_v2_x1_0
+'''.split()
+tm = '''
+    mobilenetv2_050 tf_mobilenetv3_small_minimal_100 convmixer_768_32 convnextv2_atto cspresnet50 dla34 selecsls42
+    repvgg_a0 edgenext_xx_small efficientnet_lite0 efficientvit_b0 eca_resnet33ts fbnetc_100 fastvit_t8 gernet_s
+    ghostnet_100 hardcorenas_a hgnetv2_b0 skresnet18 rexnet_100 lcnet_050 semnasnet_075 mixnet_s
+    mobilenetv4_conv_small mobileone_s0 nf_resnet26 poolformer_s12 regnety_004 res2net50_14w_8s resnest14d
+'''.split()
+fa = '''
+    xresnet18 xse_resnet18 xresnext18 unet_resnet18 unet_selfattention squeezenet1_0 darknet adaptive_concat
+    pixelshuffle xresnet18_mish
+'''.split()
+
 
 def architectures():
     import timm, torchvision
-    from fastai.vision.all import Mish, create_unet_model, create_vision_model, resnet18, squeezenet1_0, AdaptiveConcatPool2d, PixelShuffle_ICNR
+    from fastai.vision.all import (
+        Mish,
+        create_unet_model,
+        create_vision_model,
+        resnet18,
+        squeezenet1_0,
+        AdaptiveConcatPool2d,
+        PixelShuffle_ICNR,
+    )
     from fastai.vision.models import xresnet
-    fastai = dict(xresnet18=lambda: xresnet.xresnet18(n_out=10), xse_resnet18=lambda: xresnet.xse_resnet18(n_out=10), xresnext18=lambda: xresnet.xresnext18(n_out=10),
-        xresnet18_mish=lambda: xresnet.xresnet18(n_out=10, act_cls=Mish, sa=True), unet_resnet18=lambda: create_unet_model(resnet18, 2, (64,64), pretrained=False),
-        unet_selfattention=lambda: create_unet_model(resnet18, 2, (64,64), pretrained=False, self_attention=True, blur=True), squeezenet1_0=lambda: create_vision_model(squeezenet1_0, 10, pretrained=False),
-        darknet=lambda: create_vision_model(torchvision.models.resnet34, 10, pretrained=False), adaptive_concat=lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), AdaptiveConcatPool2d(2)),
-        pixelshuffle=lambda: nn.Sequential(nn.Conv2d(3, 16, 3), PixelShuffle_ICNR(16, 8, blur=True), nn.Conv2d(8, 3, 3)))
+
+    fastai = dict(
+        xresnet18=lambda: xresnet.xresnet18(n_out=10),
+        xse_resnet18=lambda: xresnet.xse_resnet18(n_out=10),
+        xresnext18=lambda: xresnet.xresnext18(n_out=10),
+        xresnet18_mish=lambda: xresnet.xresnet18(n_out=10, act_cls=Mish, sa=True),
+        unet_resnet18=lambda: create_unet_model(resnet18, 2, (64, 64), pretrained=False),
+        unet_selfattention=lambda: create_unet_model(resnet18, 2, (64, 64), pretrained=False, self_attention=True, blur=True),
+        squeezenet1_0=lambda: create_vision_model(squeezenet1_0, 10, pretrained=False),
+        darknet=lambda: create_vision_model(torchvision.models.resnet34, 10, pretrained=False),
+        adaptive_concat=lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), AdaptiveConcatPool2d(2)),
+        pixelshuffle=lambda: nn.Sequential(nn.Conv2d(3, 16, 3), PixelShuffle_ICNR(16, 8, blur=True), nn.Conv2d(8, 3, 3)),
+    )
     fastai['resnet34'] = fastai.pop('darknet')
     sizes = dict(inception_v3=96, alexnet=80, vit_b_32=64)
-    def tv_make(k): return lambda: torchvision.models.get_model(k, num_classes=10, **({'init_weights':False, 'aux_logits':False} if k in ('googlenet','inception_v3') else {}), **({'image_size':64} if k == 'vit_b_32' else {}))
-    return [*[('torchvision', k, tv_make(k), sizes.get(k, 48)) for k in tv], *[('timm', k, lambda k=k: timm.create_model(k, num_classes=10), sizes.get(k, 48)) for k in tm], *[('fastai', k, f, 48) for k,f in fastai.items()]]
 
-def alarms(half, amps=('bf16','fp32'), batches=(2, 1, 8), only=None):
-    "A row for each architecture of one half, batch size and precision, written as it comes. Rules and thresholds were looked at on the 'tuned' half only"
+    def tv_make(k):
+        return lambda: torchvision.models.get_model(
+            k,
+            num_classes=10,
+            **({'init_weights': False, 'aux_logits': False} if k in ('googlenet', 'inception_v3') else {}),
+            **({'image_size': 64} if k == 'vit_b_32' else {}),
+        )
+
+    return [
+        *[('torchvision', k, tv_make(k), sizes.get(k, 48)) for k in tv],
+        *[('timm', k, lambda k=k: timm.create_model(k, num_classes=10), sizes.get(k, 48)) for k in tm],
+        *[('fastai', k, f, 48) for k, f in fastai.items()],
+    ]
+
+
+def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
+    """A row for each architecture of one half, batch size and precision, written as it comes.
+    Rules and thresholds were looked at on the 'tuned' half only"""
     rows = kept(f'alarms_{half}')
     done = {(r['name'], r['batch'], r['amp']) for r in rows}
-    for bs,amp in [(b, a) for b in batches for a in amps]:
-        for source,name,make,size in architectures()[half == 'held-out'::2]:
-            if (name, bs, amp) in done or only and name not in only: continue
+    for bs, amp in [(b, a) for b in batches for a in amps]:
+        for source, name, make, size in architectures()[half == 'held-out' :: 2]:
+            if (name, bs, amp) in done or only and name not in only:
+                continue
             torch.manual_seed(0)
-            x,start = torch.randn(bs, 3, size, size),time.perf_counter()
+            x, start = torch.randn(bs, 3, size, size), time.perf_counter()
             row = dict(source=source, name=name, half=half, batch=bs, size=size, amp=amp)
             try:
                 p = channelslast_parity(make(), x, amp=amp, progress=False)
-                row.update(ok=p.ok, modules=p.modules, tensors=len(p.rows), measured=sum(r.contiguous is not None for r in p.rows), nearest=max([r.over for r in p.rows], default=0.),
-                    differing=[(r.path, r.cls, r.what, r.where, r.error, r.contiguous, r.allowed) for r in p.differing][:5], random=p.random, left_out=p.left_out, verdict=p.verdict)
-            except Exception as e: row.update(ok=None, error=f'{type(e).__name__}: {e}'[:200]) # Batch norm refuses one pixel of one sample, for instance
+                row.update(
+                    ok=p.ok,
+                    modules=p.modules,
+                    tensors=len(p.rows),
+                    measured=sum(r.contiguous is not None for r in p.rows),
+                    nearest=max([r.over for r in p.rows], default=0.0),
+                    differing=[(r.path, r.cls, r.what, r.where, r.error, r.contiguous, r.allowed) for r in p.differing][:5],
+                    random=p.random,
+                    left_out=p.left_out,
+                    verdict=p.verdict,
+                )
+            except Exception as e:
+                row.update(ok=None, error=f'{type(e).__name__}: {e}'[:200])  # Batch norm refuses one pixel of one sample, for instance
             rows.append(row)
             keep(f'alarms_{half}', rows)
-            if not row['ok']: print(name, bs, amp, f'{time.perf_counter()-start:.0f} s', row.get('verdict', row.get('error')), row.get('left_out') or '', flush=True)
+            if not row['ok']:
+                print(
+                    name,
+                    bs,
+                    amp,
+                    f'{time.perf_counter()-start:.0f} s',
+                    row.get('verdict', row.get('error')),
+                    row.get('left_out') or '',
+                    flush=True,
+                )
     return rows
+
 
 def table():
     "What was found, in lines"
     for amp in sizes:
         rows = [r for r in kept('faults') if r['amp'] == amp]
-        acting,quiet = [r for r in rows if r['acts']],[r for r in rows if not r['acts']]
-        print(amp, 'planted', len(acting), 'found', sum(r['found'] for r in acting), 'in the right layer only', sum(r['located'] for r in acting), '; without effect', len(quiet), 'quiet', sum(r['located'] for r in quiet))
-    for half in ('tuned','held-out'):
+        acting, quiet = [r for r in rows if r['acts']], [r for r in rows if not r['acts']]
+        print(
+            amp,
+            'planted',
+            len(acting),
+            'found',
+            sum(r['found'] for r in acting),
+            'in the right layer only',
+            sum(r['located'] for r in acting),
+            '; without effect',
+            len(quiet),
+            'quiet',
+            sum(r['located'] for r in quiet),
+        )
+    for half in ('tuned', 'held-out'):
         rows = kept(f'alarms_{half}')
         ran = [r for r in rows if r['ok'] is not None]
-        print(half, 'architectures', len({r['name'] for r in ran}), 'runs', len(ran), 'false alarms', sum(not r['ok'] for r in ran), 'could not run', len(rows)-len(ran))
+        print(
+            half,
+            'architectures',
+            len({r['name'] for r in ran}),
+            'runs',
+            len(ran),
+            'false alarms',
+            sum(not r['ok'] for r in ran),
+            'could not run',
+            len(rows) - len(ran),
+        )
 
-tiny = 'squeezenet1_1 mnasnet0_5 shufflenet_v2_x0_5 mobilenetv2_050 lcnet_050 regnety_004 mobilenetv4_conv_small adaptive_concat pixelshuffle xresnet18'.split()
+
+tiny = '''
+    squeezenet1_1 mnasnet0_5 shufflenet_v2_x0_5 mobilenetv2_050 lcnet_050 regnety_004 mobilenetv4_conv_small
+    adaptive_concat pixelshuffle xresnet18
+'''.split()
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
-    if sys.argv[1] == 'faults': faults()
-    if sys.argv[1] in ('tuned','held-out'): alarms(sys.argv[1])
+    if sys.argv[1] == 'faults':
+        faults()
+    if sys.argv[1] in ('tuned', 'held-out'):
+        alarms(sys.argv[1])
     if sys.argv[1] == 'fp16':
-        for half in ('tuned','held-out'): alarms(half, ('fp16',), (2,), tiny) # Slow on a CPU
+        for half in ('tuned', 'held-out'):
+            alarms(half, ('fp16',), (2,), tiny)  # Slow on a CPU
     table()

@@ -252,8 +252,12 @@ F.layer_norm(x.permute(0, 2, 3, 4, 1), (16,)).permute(0, 4, 1, 2, 3)
 x.flatten(3).softmax(1).view(x.shape)
 """.strip().splitlines()
 
+shifted_windows = (  # Attention within them
+    'x.roll((1,1), (2,3)).reshape(len(x), 16, 3, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, 16).softmax(-1)'
+    '.reshape(len(x), 3, 3, 4, 4, 16).permute(0, 5, 1, 3, 2, 4).reshape(x.shape).roll((-1,-1), (2,3))'
+)
 # Thought up after everything else was finished, and tried once
-held_out_layers = """
+held_out_layers = f"""
 x * torch.sigmoid(x.mean((2,3), keepdim=True) + x.amax((2,3), keepdim=True))
 x * torch.sigmoid(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1).mean(1, keepdim=True))
 x * (x.mean(3, keepdim=True) + x.mean(2, keepdim=True)).sigmoid()
@@ -267,7 +271,7 @@ F.pixel_shuffle(F.pixel_unshuffle(x, 2).relu(), 2)
 (lambda a, g: a * g.sigmoid())(*F.conv2d(x, torch.ones(32, 16, 1, 1)).chunk(2, 1))
 (F.unfold(x, 3, padding=1).view(len(x), 16, 9, 12, 12) * x.mean(1, keepdim=True).unsqueeze(1)).sum(2)
 x.permute(0, 2, 3, 1).flatten(0, 1).softmax(1).view(len(x), 12, 12, 16).permute(0, 3, 1, 2)
-x.roll((1,1), (2,3)).reshape(len(x), 16, 3, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, 16).softmax(-1).reshape(len(x), 3, 3, 4, 4, 16).permute(0, 5, 1, 3, 2, 4).reshape(x.shape).roll((-1,-1), (2,3))
+{shifted_windows}
 torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1)
 torch.cat([x[..., 2:-2, 2:-2], F.conv2d(F.conv2d(x, torch.ones(16, 16, 3, 3)), torch.ones(16, 16, 3, 3))], 1)
 torch.cat([x.chunk(2, 1)[0], F.channel_shuffle(x.chunk(2, 1)[1], 4)], 1)
@@ -284,20 +288,38 @@ x + F.interpolate(F.max_pool3d(x, 2), size=x.shape[2:], mode='nearest')
 """.strip().splitlines()
 
 models = dict(
-    torchvision="""alexnet vgg11_bn resnet18 wide_resnet50_2 densenet121 squeezenet1_1 googlenet inception_v3 mobilenet_v2 mobilenet_v3_small mnasnet0_5 efficientnet_b0 efficientnet_v2_s
-        regnet_y_400mf shufflenet_v2_x0_5 convnext_tiny vit_b_32 swin_t swin_v2_t maxvit_t""".split(),
+    torchvision="""
+        alexnet vgg11_bn resnet18 wide_resnet50_2 densenet121 squeezenet1_1 googlenet inception_v3 mobilenet_v2 mobilenet_v3_small
+        mnasnet0_5 efficientnet_b0 efficientnet_v2_s regnet_y_400mf shufflenet_v2_x0_5 convnext_tiny vit_b_32 swin_t swin_v2_t maxvit_t
+    """.split(),
     segmentation='fcn_resnet50 deeplabv3_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large'.split(),
     detection='fasterrcnn_mobilenet_v3_large_320_fpn retinanet_resnet50_fpn ssdlite320_mobilenet_v3_large maskrcnn_resnet50_fpn'.split(),
     video='r3d_18 mc3_18 r2plus1d_18 s3d mvit_v1_b'.split(),
-    timm="""resnet18d resnest14d skresnet18 seresnext26d_32x4d ecaresnet26t cspresnet50 regnety_004 efficientnet_b0 mobilenetv3_small_050 mobilenetv4_conv_small convnext_atto convnextv2_atto
-        edgenext_xx_small mobilevit_xxs mobilevitv2_050 coatnet_pico_rw_224 poolformer_s12 pvt_v2_b0 fastvit_t8 repvgg_a0 hrnet_w18_small dla34 inception_v4 nfnet_f0 ghostnet_100 xcit_nano_12_p16_224
-        efficientvit_b0 efficientformer_l1 vit_tiny_patch16_224 swin_tiny_patch4_window7_224 botnet26t_256 lambda_resnet26t halonet26t res2net50_14w_8s vovnet39a""".split(),
-    fastai="xresnet18 xresnet18_sa xresnet18_deep xse_resnext18 unet_resnet18 unet_resnet18_blur_sa unet_odd unet_xresnet vision_resnet34".split())
-held_out = """resnet14t tf_mixnet_s gernet_s tinynet_e levit_128s crossvit_tiny_240 rexnetr_100 dpn48b selecsls42 hardcorenas_a volo_d1_224 sequencer2d_s""".split()
+    timm="""
+        resnet18d resnest14d skresnet18 seresnext26d_32x4d ecaresnet26t cspresnet50 regnety_004 efficientnet_b0 mobilenetv3_small_050
+        mobilenetv4_conv_small convnext_atto convnextv2_atto edgenext_xx_small mobilevit_xxs mobilevitv2_050 coatnet_pico_rw_224
+        poolformer_s12 pvt_v2_b0 fastvit_t8 repvgg_a0 hrnet_w18_small dla34 inception_v4 nfnet_f0 ghostnet_100 xcit_nano_12_p16_224
+        efficientvit_b0 efficientformer_l1 vit_tiny_patch16_224 swin_tiny_patch4_window7_224 botnet26t_256 lambda_resnet26t halonet26t
+        res2net50_14w_8s vovnet39a
+    """.split(),
+    fastai="""
+        xresnet18 xresnet18_sa xresnet18_deep xse_resnext18 unet_resnet18 unet_resnet18_blur_sa unet_odd unet_xresnet vision_resnet34
+    """.split(),
+)
+held_out = """
+    resnet14t tf_mixnet_s gernet_s tinynet_e levit_128s crossvit_tiny_240 rexnetr_100 dpn48b selecsls42 hardcorenas_a volo_d1_224
+    sequencer2d_s
+""".split()
 
 # Where the reference is what is wrong. It knows weights by their shape, and what is computed from weights for an activation.
 # It takes for an image, too, whatever has four dimensions.
 reasons = {
-    'coatnet_pico_rw_224': {'bytes of activations':'the bias that its attention computes from a table of weights is no activation; the reference takes it for one'},
-    'F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)]*3).transpose(1, 2).view(x.shape)':
-        {'false holds':'what is copied are the heads of an attention, no image, which with one head have four dimensions in channels-last order'}}
+    'coatnet_pico_rw_224': {
+        'bytes of activations': 'the bias that its attention computes from a table of weights is no activation; '
+        'the reference takes it for one'
+    },
+    'F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)]*3).transpose(1, 2).view(x.shape)': {
+        'false holds': 'what is copied are the heads of an attention, no image, '
+        'which with one head have four dimensions in channels-last order'
+    },
+}

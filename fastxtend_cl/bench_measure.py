@@ -21,7 +21,8 @@ from .layers import replace_layers
 from .outcome import Sameness, compare, distances, floats, scale_of
 from .parity import channelslast_parity
 from .tf32 import tf32
-from .timing import Progress, interleave, noise, peak_memory, speedups
+from .progress import Progress
+from .timing import interleave, noise, peak_memory, speedups
 from .trial_config import TrialConfig, skip_reason
 
 # %% ../nbs/42_bench_measure.ipynb #15d8f6c8
@@ -88,7 +89,8 @@ class Measurement:
         if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
         if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
         again,step_s = self.timed_outcome()
-        self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(3))])  # A unit that a rounding switches off is rare: one nudge may miss it
+        # A unit that a rounding switches off is rare: one nudge may miss it
+        self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(3))])
         self.unsteady = max(distances(again, ref).values()) > .01
         self.make_plan(step_s)
         if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')

@@ -97,7 +97,8 @@ class Call:
     out:object=None # What it returned, with slots in place of tensors
     outs:list=dataclasses.field(default_factory=list) # Held tensors of that
     children:list=dataclasses.field(default_factory=list) # Calls of other modules in it
-    # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output, that is its own argument
+    # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output,
+    # that is its own argument
     links:list=dataclasses.field(default_factory=list)
     own:int=0 # Operations of its own
     writes:bool=False # Does one of them write into a tensor?

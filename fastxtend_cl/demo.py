@@ -55,11 +55,12 @@ def demo_learner(
     unet = data == 'photos'
     with less_random(seed):
         dls = bench_dls(None, unet, size, bs, device)
+        xs = torch.cat([o[0] for o,_ in zip(dls.train, range(4))])
         for dl in dls.loaders: dl.n = min(dl.n, steps*bs)
         learn = (unet_learner if unet else vision_learner)(dls, arch, pretrained=False, n_out=2 if unet else dls.c,
             metrics=partial(accuracy, axis=1), opt_func=partial(SGD, mom=0.9), cbs=KeepNorms)
         learn.unfreeze()
-        set_norms(learn.model, torch.cat([o[0] for o,_ in zip(dls.train, range(4))]))
+        set_norms(learn.model, xs)
     return learn
 
 # %% ../nbs/51_demo.ipynb #46c97051

@@ -19,7 +19,8 @@ def _pair(x):
 def _crashes(m):
     return (isinstance(m, nn.Conv2d) and tuple(_pair(m.kernel_size)) == (1,1) and max(_pair(m.stride)) > 1
         and tuple(_pair(m.padding)) in ((0,0), ('valid','valid'), ('same','same'))
-        and m.groups == 1 and 0 < m.in_channels < 16 and m.weight.requires_grad and m.weight.device.type == 'cpu' and m.weight.dtype.itemsize < 8)
+        and m.groups == 1 and 0 < m.in_channels < 16
+        and m.weight.requires_grad and m.weight.device.type == 'cpu' and m.weight.dtype.itemsize < 8)
 
 def crash_prone(
     model:nn.Module, # Any module
@@ -54,15 +55,16 @@ def _cudnn(lo, hi): return lo <= (torch.backends.cudnn.version() or 0) < hi
 
 hazards = [
     Hazard(0, 'cpu', _crashes,
-        'training can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution with a stride and fewer than 16 channels',
+        'training can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution '
+        'with a stride and fewer than 16 channels',
         'Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same'),
     Hazard(188344, 'cuda', _pads, 'the gradient of average pooling with padding is wrong',
         'Pad first (`F.pad`) and pool without padding, or update PyTorch', mended=(2,14)),
     Hazard(163539, 'cuda', lambda m: isinstance(m, nn.Conv3d), 'cuDNN 9.8 to 9.10 can be wrong for 3d convolutions in bf16',
         'Train in fp16 or fp32, or update cuDNN', live=lambda: _cudnn(90800, 91100)),
     Hazard(175189, 'mps', lambda m: isinstance(m, nn.BatchNorm2d), 'the gradients of batch norm can be wrong', 'Train it contiguous'),
-    Hazard(175190, 'mps', lambda m: isinstance(m, (nn.AvgPool2d, nn.AdaptiveAvgPool2d)), 'the backward pass of average pooling can crash or be wrong',
-        'Train it contiguous')]
+    Hazard(175190, 'mps', lambda m: isinstance(m, (nn.AvgPool2d, nn.AdaptiveAvgPool2d)),
+        'the backward pass of average pooling can crash or be wrong', 'Train it contiguous')]
 
 @dataclass
 class KnownHazard:
@@ -71,7 +73,8 @@ class KnownHazard:
     paths:list # Paths of the layers
 
     def __str__(self):
-        name = f'pytorch issue {self.hazard.issue}' + (f', mended in {".".join(map(str, self.hazard.mended))}' if self.hazard.mended else '')
+        mended = f', mended in {".".join(map(str, self.hazard.mended))}' if self.hazard.mended else ''
+        name = f'pytorch issue {self.hazard.issue}{mended}'
         return f"{', '.join(self.paths)}: {self.hazard.what}{f' ({name})' if self.hazard.issue else ''}. {self.hazard.instead}"
 
 def known_hazards(

@@ -18,7 +18,8 @@ from .memory_format import to_channelslast, to_contiguous
 from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
 from .replay import Variant, base, floats_to, last, replay
-from .steps import LastRun, Reference, Step, run_step, tf32
+from .steps import LastRun, Reference, Step, run_step
+from .tf32 import tf32
 
 # %% ../nbs/34_parity.ipynb #0d157186
 def exactly(dtype, seed=None, eps=0.):

@@ -23,7 +23,8 @@ class ParityRow:
     contiguous:float=None # Error of contiguous, relative to the slice; `None` if not measured, as the two agree within roundings
     allowed:float=0. # Most that channels last may be off
     over:float=0. # `error` as a multiple of that; 0 for the same bits
-    times:float=0. # How many times worse channels last is than contiguous (which counts as a quarter of the precision at least), if measured
+    # How many times worse channels last is than contiguous (which counts as a quarter of the precision at least), if measured
+    times:float=0.
     ok:bool=True # Within what is allowed?
     note:str='' # What else there is to say
 
@@ -32,6 +33,7 @@ def report_program(module, shapes, device, amp):
     "A program that shows the difference of one layer to PyTorch's developers"
     dtype = dict(bf16='torch.bfloat16', fp16='torch.float16').get(amp)
     run = 'layer(x)' if dtype is None else f"torch.autocast('{torch.device(device).type}', dtype={dtype})(layer)(x)"
+    dims = len(shapes[0])
     return f"""To report it to PyTorch, start from this program:
     import torch
     from torch import nn
@@ -43,9 +45,9 @@ def report_program(module, shapes, device, amp):
         layer,x = layer.to(memory_format=fmt),x.to(memory_format=fmt).detach().requires_grad_()
         y = {run}
         torch.manual_seed(1)
-        g = torch.randn(y.shape, device=y.device, dtype=y.dtype).to(memory_format=fmt if y.dim() == {len(shapes[0])} else torch.contiguous_format)
+        g = torch.randn(y.shape, device=y.device, dtype=y.dtype).to(memory_format=fmt if y.dim() == {dims} else torch.contiguous_format)
         return y, *torch.autograd.grad(y, [x, *layer.parameters()], g)
-    last = {'torch.channels_last_3d' if len(shapes[0]) == 5 else 'torch.channels_last'}
+    last = {'torch.channels_last_3d' if dims == 5 else 'torch.channels_last'}
     for a,b in zip(run(torch.contiguous_format), run(last)): print(((a-b).norm()/a.norm()).item())"""
 
 def _percent(x):

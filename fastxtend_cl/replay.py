@@ -120,7 +120,8 @@ def replay(
     layouts, # Function of a call: how its tensors lie in channels last
     backward:bool=True, # With the backward pass?
 ) -> Replay:
-    "Run the own operations of `call` again on what they had in the reference step, each module that it called cut out, and the backward pass"
+    """Run the own operations of `call` again on what they had in the reference step, each module that it called cut out,
+    and the backward pass"""
     mods,lay,m = own_modules(call),layouts(call),call.module
     device = next((t.device for t in [*(h.t for h in call.ins+call.outs), *m.parameters()]), torch.device('cpu'))
     cut = Cut(call, variant, layouts)

@@ -22,7 +22,7 @@ def on_one_batch(
     learn:Learner, # Runs nothing itself
     train:bool=True, # A training batch; False for one of validation
 ):
-    "A copy of `learn` that shares its model, with copies of its callbacks and a batch ready; then modes and random numbers are as they were"
+    "A copy of `learn` that shares its model, has copies of its callbacks and a batch ready; then modes and random numbers are as they were"
     res,shared = copy(learn),[learn.model, learn.dls, learn.opt, learn.opt_func]
     memo,states,modes = {id(o):o for o in shared} | {id(learn):res},get_random_states(),[(m, m.training) for m in learn.model.modules()]
     try:
