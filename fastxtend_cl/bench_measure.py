@@ -66,6 +66,7 @@ def _both(steps, layers):
 # %% ../nbs/42_bench_measure.ipynb #fae3d351
 def _one_line(e): return 'out of memory' if out_of_memory(e) else f"{type(e).__name__}: {' '.join(str(e).split())[-100:]}"
 
+# %% ../nbs/42_bench_measure.ipynb #b920fe6b
 @dataclass
 class Measurement:
     "Fills the rows of a bench, the first of which is the one to compare with"
@@ -165,6 +166,7 @@ class Measurement:
             return spread
         finally: bar.close()
 
+# %% ../nbs/42_bench_measure.ipynb #bbe261da
 @contextmanager
 def _nothing_lost():
     "Give random generators their states back"

@@ -122,6 +122,7 @@ def remarks(self:ChannelsLastBench):
     where = f"{self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"
     return res + list(self.notes) + [f'noise {self.noise:.1%}{loader}, {where}']
 
+# %% ../nbs/42_bench_report.ipynb #2789ab7e
 @patch
 def __str__(self:ChannelsLastBench): return '\n'.join([self.table().to_string(index=False), *self.remarks, self.verdict, self.code])
 @patch

@@ -111,6 +111,7 @@ def find_precisions(
         if o not in (*precisions, 'all'): raise CommandError(f'unknown precision {o!r}: use all, or some of {",".join(precisions)}')
     return precisions if 'all' in asked or not asked else tuple(dict.fromkeys(asked))
 
+# %% ../nbs/50_cli.ipynb #747dd030
 def check_files(
     json:str=None, # File for the results
     plot:str=None, # File for a picture
@@ -166,6 +167,7 @@ def bench_text(
     "A bench for a terminal"
     return f'{res.table().to_string(index=False)}\n\n{wrapped(*res.remarks)}\n\n{wrapped(res.verdict)}'
 
+# %% ../nbs/50_cli.ipynb #e239b517
 def bench(
     path:str=None, # Folder of images with a sub-folder for each class; the default is scikit-learn's digits, or its photographs for a unet
     arch:str='resnet18', # A torchvision or timm architecture, or unet:ARCH for segmentation

@@ -68,6 +68,7 @@ def difference(
     same = (a == y) | (a.isnan() & y.isnan()) | (a == b) | (a.isnan() & b.isnan())
     return torch.where(torch.isfinite(d), d, torch.where(same, 0., torch.inf))
 
+# %% ../nbs/32_compare.ipynb #531b83fa
 @dataclass
 class Worst:
     "The slice of a tensor that is furthest over what is allowed"

@@ -223,4 +223,5 @@ def demo(
     if plot: res.plot()[0].figure.savefig(plot, dpi=110)
     return res
 
+# %% ../nbs/51_demo.ipynb #2937bdb4
 demo.examples = ['', '--data digits', '--size 128 --json demo.json --plot demo.png']

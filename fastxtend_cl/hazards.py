@@ -53,6 +53,7 @@ class Hazard:
 def _pads(m): return isinstance(m, nn.AvgPool2d) and max(_pair(m.padding)) > 0
 def _cudnn(lo, hi): return lo <= (torch.backends.cudnn.version() or 0) < hi
 
+# %% ../nbs/04_hazards.ipynb #5ca4f7dc
 hazards = [
     Hazard(0, 'cpu', _crashes,
         'training can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution '

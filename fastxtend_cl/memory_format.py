@@ -107,6 +107,7 @@ def _follow(v, p):
         if not _has_bytes(v): put_data(v, in_format(v.data, channels_last_formats if is_channels_last(p) else contiguous_formats))
     elif v.stride() != p.stride(): v.data = torch.empty_strided(p.shape, p.stride(), dtype=v.dtype, device=v.device).copy_(v)
 
+# %% ../nbs/00_memory_format.ipynb #3dfaee19
 def follow_params(
     opt, # `torch.optim.Optimizer`, fastai `Optimizer` or `OptimWrapper`; `None` is ignored
 ):

@@ -34,6 +34,7 @@ def precision(call, b):
     held = [h.t for h in call.ins]+[h.t for c in call.children for h in c.outs]+list(b.values.values())
     return Precision.of({t.dtype for t in held if t.is_floating_point()} | ({call.autocast} if call.autocast else set()) or {torch.float32})
 
+# %% ../nbs/34_parity.ipynb #75dd1f69
 def compare_call(
     call, # `Call` that both are of
     b, # Its `Replay` in contiguous format
@@ -139,6 +140,7 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
 dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
 scales = dict(fp16=2.**10) # Of the loss, so that gradients are within fp16
 
+# %% ../nbs/34_parity.ipynb #4cdd4500
 def channelslast_parity(
     model:nn.Module, # Any module; left exactly as it is
     *inputs, # What `model` takes: tensors, or nested containers of them

@@ -55,6 +55,7 @@ def _percent(x):
     if math.isinf(x) or math.isnan(x): return 'not a finite number'
     return f'{x:.0%}' if x >= .095 else f'{x:.1%}' if x >= .0095 else f'{x:.0e}'
 
+# %% ../nbs/33_parity_report.ipynb #b78e8334
 class ChannelsLastParity:
     "What `channelslast_parity` found"
     def __init__(self, rows, random, left_out, advice, modules, precision, mode, device, error=None):

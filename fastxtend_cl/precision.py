@@ -53,6 +53,7 @@ def has_amp_mode(
     if device.type == 'cpu':  return cpu_has(amp_mode.value)
     return _gpu_has(device, amp_mode) if device.type == 'cuda' else _multiplies(device, amp_mode)
 
+# %% ../nbs/05_precision.ipynb #621c51d0
 def default_amp_mode(
     device, # `torch.device`, or its name
 ) -> AMPMode|None: # `None`: mixed precision is not worth it here

@@ -34,6 +34,7 @@ def in_notebook():
     shell = sys.modules.get('IPython') and sys.modules['IPython'].get_ipython()
     return type(shell).__name__ == 'ZMQInteractiveShell'
 
+# %% ../nbs/29_progress.ipynb #bdb55ded
 class Progress:
     "A bar over work of `total`: in a notebook with fastai, or a line on a terminal's stderr; nothing in a pipe"
     def __init__(self,

@@ -52,6 +52,7 @@ class Variant:
     autocast:bool=True # As in the step?
     saved:object=None # Function of a tensor that autograd saves for the backward pass
 
+# %% ../nbs/31_replay.ipynb #1ab1d846
 def floats_to(dtype): return lambda t: (t.to(dtype) if t.is_floating_point() else t).contiguous()
 
 def in_layout(t, layout): return to_channelslast(t) if layout is None else layout.give(t)
@@ -102,6 +103,7 @@ def copied(t):
     vars(res).update(vars(t))
     return res
 
+# %% ../nbs/31_replay.ipynb #ba985803
 @dataclass
 class Replay:
     "What a call made when it ran again"
@@ -155,4 +157,5 @@ def replay(
     values.update({k:g for k,g in zip(wanted, got) if g is not None})
     return Replay(_plain(values), [grads.get(id(t)) for t in leaves], drew)
 
+# %% ../nbs/31_replay.ipynb #15de9012
 def _plain(values): return {k:t.detach() for k,t in values.items() if t.is_floating_point() and t.layout == torch.strided}

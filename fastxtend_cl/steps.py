@@ -22,6 +22,7 @@ class Step(nn.Module):
 
 def images(x): return any(t.dim() in (4,5) for t in x)
 
+# %% ../nbs/32_steps.ipynb #eced58db
 class Reference:
     "Run a step in contiguous format, and tell `compare` of each call as soon as all is known that it takes to run it again"
     def __init__(self, compare): self.compare = compare

@@ -30,6 +30,7 @@ class SummaryError:
         at = f'  {self.file}, line {self.line}: {self.source}' if self.file else ''
         return '\n'.join(filter(None, (at, self.repair and f'  {self.repair}')))
 
+# %% ../nbs/21_summary_report.ipynb #48121175
 @dataclass(repr=False)
 class ChannelsLastSummary:
     "What `channelslast_summary` found"
@@ -117,6 +118,7 @@ class ChannelsLastSummary:
     __repr__ = __str__
     def _repr_html_(self): return _html(self)
 
+# %% ../nbs/21_summary_report.ipynb #e5512a3a
 def _column(name): return 'pass' if name == 'phase' else name
 def _plain(row): return {_column(k):v for k,v in asdict(row).items()}
 

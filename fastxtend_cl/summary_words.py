@@ -101,6 +101,7 @@ def _what_to_do(s, r):
     where = f'on {s.device} in PyTorch {s.torch}'
     return f'`{r.op}` returns contiguous from channels last {where}; nothing can be done but to use another operation'
 
+# %% ../nbs/21_summary_words.ipynb #c3dbdbc5
 def advice_texts(
     s, # `ChannelsLastSummary`
 ) -> list: # Of lines; code in backticks

@@ -91,6 +91,7 @@ def _trimmed(logs):
     s = np.clip(logs, mid[0], mid[-1]).std(ddof=1)
     return mid.mean(), s*math.sqrt((n-1)/(h*(h-1))), h
 
+# %% ../nbs/40_timing.ipynb #974d51b0
 def speedups(
     secs:dict, # Seconds of each round, by name
     base, # Name of the one to compare with

@@ -107,6 +107,7 @@ def _buffers_kept(model):
         with torch.no_grad():
             for b,o in saved: b.copy_(o)
 
+# %% ../nbs/41_trial.ipynb #efbc42c8
 def _outcome(trial, once, scaler, seed):
     "The outcome of `once`, whose loss scale is halved while gradients overflow"
     for _ in range(24):
@@ -158,6 +159,7 @@ def prepared(self:LearnerTrial) -> tuple:
 def _device_of(model, inputs=()): return next((t.device for t in (*model.parameters(), *floats(inputs))), torch.device('cpu'))
 def _to_float(x): return map_tensors(lambda o: o.float() if o.is_floating_point() else o, x)
 
+# %% ../nbs/41_trial.ipynb #5774d503
 class ModuleTrial:
     "A copy of a module in a configuration, ready to step: forward, loss, backward, SGD"
     def __init__(self,

@@ -41,6 +41,7 @@ def _generators(devices):
         random.setstate(state)
         if np: np.random.set_state(seeds)
 
+# %% ../nbs/20_untouched.ipynb #dc8b8419
 @contextmanager
 def untouched(
     *modules:nn.Module, # Modules that run inside

@@ -62,6 +62,7 @@ class Copy:
     kernel:str
     seconds:float
 
+# %% ../nbs/20_watch.ipynb #e2086eb6
 @dataclass
 class Call:
     "An operation as the model's code or autograd called it"
@@ -110,6 +111,7 @@ def profiled(
 # %% ../nbs/20_watch.ipynb #e963ed7f
 copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
 
+# %% ../nbs/20_watch.ipynb #7b870ccc
 class Tape:
     "The calls of a step in their order, read from a profile that was recorded with `record_shapes` and `profile_memory`"
     def __init__(self, prof):
@@ -160,6 +162,7 @@ class Tape:
         if extra.alloc_size > 0: call.made[extra.allocation_id] = None
         else: call.made.pop(extra.allocation_id, None)
 
+# %% ../nbs/20_watch.ipynb #0ebdb96c
 def _seen(extra):
     "The strided tensors that an event was called with"
     inputs = getattr(extra, 'inputs', None) or []

@@ -85,6 +85,7 @@ def _all_or_nothing(learn):
         learn.cbs = cbs
         raise
 
+# %% ../../nbs/11_callback.channelslast.ipynb #978bc98f
 @patch
 @delegates(GradScaler, but=['device'])
 def to_channelslast(self:Learner,

@@ -49,6 +49,7 @@ def learner_amp(
     amp = next((cb for cb in learn._grab_cbs(MixedPrecision) if isinstance(cb, DeviceMixedPrecision) or on_cuda), None)
     return amp and amp.amp_mode.value
 
+# %% ../../nbs/23_callback.summary.ipynb #8d8d14d5
 @patch
 def channelslast_summary(self:Learner,
     as_channels_last:bool=False, # Summarise as if model and input were converted
