@@ -83,6 +83,11 @@ def own_names(tree):
                 else: res.add((a.asname or a.name).split('.')[0])
     return res
 
+def shared_names(tree):
+    "What a cell defines or imports for those after it: nothing that is inside a function or a class"
+    inner = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {n for o in tree.body for n in ([o.name] if isinstance(o, inner) else own_names(o))}
+
 def public(star):
     "The names that a star import brings"
     mod = import_module(star.module)
@@ -97,8 +102,8 @@ def mixed_cells(path):
         if tree is None or given.get('eval') == 'false' or 'nbdev_export()' in source: continue
         exported = given.keys() & {'export','exports','exporti'}
         if not exported and not any(is_import(o) for o in ast.walk(tree)): continue
-        known |= own_names(tree)
-        needs = {o.id for o in ast.walk(tree) if isinstance(o, ast.Name)} - known
+        needs = {o.id for o in ast.walk(tree) if isinstance(o, ast.Name)} - known - own_names(tree)
+        known |= shared_names(tree)
         names = ', '.join(sorted(needs))
         if needs and not exported: yield f'{name(path)}: cell {i} mixes an import with code that needs {names} of other cells'
 
