@@ -5,7 +5,7 @@ benchmarks/results/versions.json which passed, and at which commit. Needs uv, an
 python .ci/versions.py                                                # all
 python .ci/versions.py --python 3.12 --resolution highest
 python .ci/versions.py --python 3.12 --resolution highest --with fastai==2.8.4 'plum-dispatch<2.10'   # a row of its own
-DIR/bin/python .ci/run_notebooks.py --json FILE nbs/22_summary.ipynb           # some notebooks, in an environment that is there,
+DIR/bin/python .ci/run_notebooks.py --json FILE nbs/26_summary.ipynb           # some notebooks, in an environment that is there,
 python .ci/versions.py --env DIR --resolution lowest-direct --ran FILE         # and its row
 """
 import argparse, json, os, re, subprocess, sys, tempfile
