@@ -52,7 +52,9 @@ def todo(rows, a, by):
     half = default_amp_mode(a.device)
     amps = ['fp32', *([half.value] if half else [])]
     all_ = {key(r):r for r in (dict(s, amp=amp) for axis in axes for s in setups(axis) for amp in amps)}
-    for r in rows.rows.values():
+    for k in [*rows.rows]:
+        if k not in all_: del rows.rows[k]
+    for r in rows:
         if r['by'] != by: r['repeats'] = []
     for n in range(a.most):
         yield None
@@ -69,6 +71,7 @@ def main():
         row['repeats'] = row['repeats']+[dict(worker(measure, {k:r[k] for k in axes}, r['amp'], a), run=rows.run)]
         rows.add(dict(row, by=by, median=median(o['speedup'][1] for o in row['repeats'])))
     worker.stop()
+    rows.save()
     for r in rows: print(*key(r), [round(o['speedup'][1], 2) for o in r['repeats']])
 
 if __name__ == '__main__': main()
