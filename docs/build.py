@@ -33,6 +33,12 @@ def options(src):
         lines.pop(0)
     return opts,'\n'.join(lines)
 
+def in_columns(output):
+    "Does a page show `output` as text that stands in columns, which a broken line would tear apart?"
+    data = output.get('data', {})
+    plain = output.get('text') or ('' if {'text/html', 'text/markdown'} & data.keys() else data.get('text/plain', ''))
+    return len(re.findall(r'^.*\S {2,}\S', ''.join(plain), re.M)) > 2
+
 def label(path, name):
     "The target of `name`'s documentation on the page of `path`"
     return f'{page(path).with_suffix("").as_posix()}-{name}'.lower()
@@ -51,6 +57,7 @@ class Page:
         if src.startswith('show_doc('): return self.doc(src, c.outputs)
         hide = {'echo':'remove-input', 'output':'remove-output', 'include':'remove-cell'}
         tags = [tag for k,tag in hide.items() if opts.get(k) == 'false'] + (['hide-input'] if 'code-fold' in opts else [])
+        if any(map(in_columns, c.outputs)): tags.append('columns')
         res = mk_cell(src, outputs=c.outputs, metadata={'tags':tags})
         for o in res.outputs:  # Links in a table that a cell wrote
             if 'text/markdown' in (data := o.get('data', {})): data['text/markdown'] = self.links(''.join(data['text/markdown']))

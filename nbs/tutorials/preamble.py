@@ -1,8 +1,10 @@
 """What every page of this folder runs first, unseen: nothing between a reader and the page.
 
 `nbdev-test` runs several notebooks in one process, so that what is set here must stand being set already."""
-import warnings
-warnings.filterwarnings('ignore', '.*jit.script', FutureWarning)  # fastai scripts functions at import, which newer PyTorch warns of
+import sys
+from pathlib import Path
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import quiet  # noqa
 
 from fastai.basics import defaults
 from fastai.callback.progress import ProgressCallback
