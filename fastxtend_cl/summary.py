@@ -67,9 +67,10 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, inputs):
-    "Address of each storage: whether it holds 'weights' or an 'input'"
-    held = [(t,'weights') for m in modules for t in (*m.parameters(), *m.buffers())] + [(t,'input') for t in tensors(inputs)]
+def _owners(modules, inputs, targets):
+    "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
+    weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    held = [(t,who) for who,ts in dict(loss=tensors(targets), input=tensors(inputs), weights=weights).items() for t in ts]
     return {t.untyped_storage().data_ptr():who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
 
 def _initialised(model, args):
@@ -110,7 +111,7 @@ def channelslast_summary(
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
         for o in (torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
         step,fmt,args = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-        owners,prone = _owners(modules, args),crash_prone(model) if fmt != 'contiguous' else []
+        owners,prone = _owners(modules, args[:2], args[2]),crash_prone(model) if fmt != 'contiguous' else []
         autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
         with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, args, loss_func, not prone, autocast)
     tape,error = Tape(prof),None
