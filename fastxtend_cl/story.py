@@ -133,9 +133,9 @@ class Results(Losses):
         self.story.past[o.storage] = new
 
     def is_of_weights(self, o):
-        "Is `o` a weight's gradient, or its cast?"
-        casts = {s.shape for s in self.weights if s.dtype != o.dtype}
-        return o.shape in self.weight_shapes and (self.call.phase == 'backward' or o.shape in casts)
+        "Is `o` a weight's gradient, or its cast? What a product with the weight makes is none, whatever its shape"
+        casts,product = {s.shape for s in self.weights if s.dtype != o.dtype},any(k in self.call.op for k in ('mm','matmul','linear'))
+        return o.shape in self.weight_shapes and (o.shape in casts or (self.call.phase == 'backward' and not product))
 
     def history(self, o):
         "What a new tensor has been through: the loss of an operand, the contiguous input, or a loss here"
