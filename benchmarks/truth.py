@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._pytree import tree_leaves
 import truth_cases
-from common import environment, results, save
+from common import results, save
 from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
 from fastxtend_cl.summary import channelslast_summary
 import fastai, fastai.layers, timm.layers, torch.utils.checkpoint
@@ -294,8 +294,9 @@ def main():
     p.add_argument('--precision', default='')
     p.add_argument('--again', nargs='*', default=[], help='Run the cases of these names once more, and replace them in the results')
     a = p.parse_args()
+    a.path = results / f'{a.out}.json'
     gc.freeze()  # The libraries take a second to look through, a case a tenth of that
-    rows = earlier(a.out, a.again) if a.again else []
+    rows = earlier(a.path, a.again) if a.again else []
     for which in a.only:
         for name, build, about in (layer_cases if 'layers' in which else model_cases)(which):
             if a.match not in name or (a.again and name not in a.again) or a.precision not in about['precision']:
@@ -329,9 +330,9 @@ def main():
     report(rows, a, True)
 
 
-def earlier(out, again):
+def earlier(path, again):
     "The rows of an earlier run, without those of the cases `again`"
-    d = json.loads((results / f'{out}.json').read_text(encoding='utf-8'))
+    d = json.loads(path.read_text(encoding='utf-8'))
     key = lambda r: tuple(r.get(k) for k in ('case', 'context', 'batch', 'precision'))
     more = {key(r): r for r in d['explained'] + d['disagree']}
     return [r for r in [dict(r, disagrees=[]) | more.get(key(r), {}) for r in d['cases']] + d['not_run'] if r['case'] not in again]
@@ -358,8 +359,7 @@ def report(rows, a, complete):
         print(json.dumps(counts, indent=1))
     if not a.match and not a.precision:
         save(
-            a.out,
-            environment=environment(),
+            argparse.Namespace(path=a.path),
             complete=complete,
             counts=counts,
             disagree=[r for r in rows if r.get('disagrees')],

@@ -20,7 +20,7 @@ from .hazards import crash_prone
 from .memory_format import apply_channels_last, memory_format, to_channelslast
 from .story import Story
 from .summary_report import ChannelsLastSummary, SummaryError
-from .untouched import modules_of, tensors, untouched, with_tensors
+from .untouched import modules_of, tensors, uncollected, untouched, with_tensors
 from .watch import Tape, module_ranges, profiled
 
 # %% ../nbs/26_summary.ipynb #d4357e08
@@ -46,17 +46,23 @@ class _Step:
             elif backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
         except Exception as e: self.error = e
 
-def _error(e, model, where):
-    "What broke: the innermost module that was running, else `where`; the line in the user's own file, and how to mend it"
+def _error(step, model, tape, prone):
+    "What broke: the innermost module that was running, the line in the user's own file, and how to mend it; `None` if nothing did"
+    if step.error is None: return _crash(prone[0]) if prone else None
+    where = dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, '')
     paths,mine = {id(m):k for k,m in model.named_modules()},(os.path.dirname(torch.__file__), _error.__code__.co_filename)
-    for frame,_ in traceback.walk_tb(e.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
-    frames = [f for f in traceback.extract_tb(e.__traceback__) if not f.filename.startswith(mine)]
-    msg,repair = next(iter(str(e).strip().splitlines()), ''),''
+    for frame,_ in traceback.walk_tb(step.error.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
+    frames = [f for f in traceback.extract_tb(step.error.__traceback__) if not f.filename.startswith(mine)]
+    msg,repair = next(iter(str(step.error).strip().splitlines()), ''),''
     if 'view size is not compatible' in msg:
         repair = 'Repair: `.view` cannot cross the strides of channels last; write `.reshape(...)`, or `.flatten(1)` to flatten'
     elif 'channels_last' in msg or 'memory format' in msg: repair = 'Repair: this operation refuses the format; give it `x.contiguous()`'
     at = (os.path.basename(frames[-1].filename), frames[-1].lineno, frames[-1].line) if frames else ()
-    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at)
+    return SummaryError(where, f'{type(step.error).__name__}: {msg}', repair, *at)
+
+def _crash(module):
+    return SummaryError(module, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
+        'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
 
 # %% ../nbs/26_summary.ipynb #c7e837bc
 _amps = dict(fp16=torch.float16, float16=torch.float16, bf16=torch.bfloat16, bfloat16=torch.bfloat16, fp32=None)
@@ -67,9 +73,10 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, inputs):
-    "Address of each storage: whether it holds 'weights' or an 'input'"
-    held = [(t,'weights') for m in modules for t in (*m.parameters(), *m.buffers())] + [(t,'input') for t in tensors(inputs)]
+def _owners(modules, inputs, targets):
+    "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
+    weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    held = [(t,who) for who,ts in dict(loss=tensors(targets), input=tensors(inputs), weights=weights).items() for t in ts]
     return {t.untyped_storage().data_ptr():who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
 
 def _initialised(model, args):
@@ -108,18 +115,15 @@ def channelslast_summary(
     with untouched(*modules), ExitStack() as stack:
         if as_channels_last: apply_channels_last(model)
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
-        for o in (torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
+        for o in (uncollected(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
         step,fmt,args = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-        owners,prone = _owners(modules, args),crash_prone(model) if fmt != 'contiguous' else []
+        owners,prone = _owners(modules, args[:2], args[2]),crash_prone(model) if fmt != 'contiguous' else []
         autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
         with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, args, loss_func, not prone, autocast)
-    tape,error = Tape(prof),None
-    if step.error is not None: error = _error(step.error, model, dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, ''))
-    elif prone: error = SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
-        'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+        tape = Tape(prof)
+        story = Story(tape.calls, owners)
     if device.type == 'meta':
         step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
     if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
-    story,types = Story(tape.calls, owners),{k:type(m).__name__ for k,m in model.named_modules()}
-    about = str(device),torch.__version__,types,step.passes,error,step.notes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about)
+    about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _error(step, model, tape, prone), step.notes)

@@ -7,18 +7,22 @@ __all__ = ['copying', 'stride_order', 'Seen', 'Copy', 'Call', 'module_ranges', '
 
 # %% ../nbs/21_watch.ipynb #1a2990d5
 import os
-from bisect import bisect_right
-from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.profiler import ProfilerActivity, profile, record_function
 
 # %% ../nbs/21_watch.ipynb #d3f3652e
-def _order(shape, stride):
+@lru_cache(2**14)
+def stride_order(
+    shape:tuple, # Of a tensor
+    stride:tuple, # Of the same tensor
+): # 'contiguous', 'channels_last', 'ambiguous' or 'other' for rank 4 and 5 without an empty dimension, else `None`
+    "The order in which the strides walk the dimensions; gaps do not matter"
     n = len(shape)
     if n not in (4,5) or 0 in shape: return None
     dims = [d for d in range(n) if shape[d] > 1 and stride[d] > 0]
@@ -27,14 +31,8 @@ def _order(shape, stride):
     names = [k for k,order in orders.items() if found == [d for d in order if d in dims]]
     return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
 
-def stride_order(
-    x:Tensor, # Tensor of any rank
-): # 'contiguous', 'channels_last', 'ambiguous' or 'other' for a strided tensor of rank 4 or 5 that is not empty, else `None`
-    "The order in which `x`'s strides walk its dimensions; gaps do not matter"
-    return _order(x.shape, x.stride()) if x.layout == torch.strided else None
-
 # %% ../nbs/21_watch.ipynb #b0808d9d
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Seen:
     "A tensor as an operation saw it; tensors with the same `storage` are views of the same memory"
     storage:int
@@ -43,7 +41,7 @@ class Seen:
     dtype:torch.dtype
     address:int
     @property
-    def order(self): return _order(self.shape, self.stride)
+    def order(self): return stride_order(self.shape, self.stride)
     @property
     def bytes(self): return prod(self.shape)*self.dtype.itemsize
     @property
@@ -54,7 +52,7 @@ class Seen:
         strides = [s for n,s in zip(self.shape, self.stride) if n > 1 and s > 0]
         return strides != sorted(strides, reverse=True)
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Copy:
     "A copy that changed the order of a tensor of rank 4 or 5, and the kernel that made it"
     source:Seen
@@ -63,6 +61,14 @@ class Copy:
     seconds:float
 
 # %% ../nbs/21_watch.ipynb #e2086eb6
+copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
+
+def _seen(extra):
+    "The strided tensors that an event was called with"
+    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
+    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
+    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+
 @dataclass
 class Call:
     "An operation as the model's code or autograd called it"
@@ -75,6 +81,26 @@ class Call:
     copies:list = field(default_factory=list) # `Copy`
     layouts:list = field(default_factory=list) # Layout kernels of cuDNN: (name, seconds)
     made:dict = field(default_factory=dict) # Storage that it left: `Seen`, as the next operation saw it
+    numbers:list = field(default_factory=list) # That autograd gave to what it did
+
+    def read(self, event, kernel=None):
+        "Note what `event` did, the call itself or a part of it, and what it called in turn"
+        name,extra = event.name,event.typed[1]
+        if name == '[memory]':
+            if extra.alloc_size > 0: self.made[extra.allocation_id] = None
+            else: self.made.pop(extra.allocation_id, None)
+            return
+        op = name.split('::')[-1]
+        if (number := getattr(extra, 'sequence_number', -1)) >= 0: self.numbers.append(number)
+        if name == 'aten::copy_': self._copy(_seen(extra), kernel or op, event)
+        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: self.layouts.append((name, event.duration_time_ns/1e9))
+        for child in event.children: self.read(child, kernel if op in copying else op)
+
+    def _copy(self, seen, kernel, event):
+        if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
+        to,source = seen[:2]
+        known = not {source.order, to.order} & {None,'ambiguous'}
+        if known and source.order != to.order: self.copies.append(Copy(source, to, kernel, event.duration_time_ns/1e9))
 
 # %% ../nbs/21_watch.ipynb #679a6373
 _prefix = 'fastxtend_cl: '
@@ -108,64 +134,37 @@ def profiled(
     finally:
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
-# %% ../nbs/21_watch.ipynb #e963ed7f
-copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
-
 # %% ../nbs/21_watch.ipynb #7b870ccc
 class Tape:
     "The calls of a step in their order, read from a profile that was recorded with `record_shapes` and `profile_memory`"
     def __init__(self, prof):
         self.calls,self.failed = [],None  # `failed`: module of the backward node that ran last
-        self._sights,self._ends,self._made_by,self._at = defaultdict(list),{},{},0
+        self._made_by,self._unseen = {},{}  # Autograd's number: the module that it was given in; storage: the call that left it
         tree = prof.profiler.kineto_results.experimental_event_tree()
-        for e in sorted(tree, key=lambda e: e.start_time_ns): self._walk(e, None, 'forward', None, None)
-        for i,call in enumerate(self.calls): call.made = {k:s for k in call.made if (s := self._next_sight(k, self._ends[i]))}
+        for e in sorted(tree, key=lambda e: e.start_time_ns): self._walk(e, None, 'forward')
+        for call in self.calls: call.made = {k:s for k,s in call.made.items() if s}
 
-    def _next_sight(self, storage, at):
-        sights = self._sights[storage]
-        i = bisect_right(sights, at, key=lambda o: o[0])
-        return sights[i][1] if i < len(sights) else None
-
-    def _walk(self, event, module, phase, call, kernel, gathers=False, accumulates=False):
+    def _walk(self, event, module, phase, gathers=False, accumulates=False):
         name,extra = event.name,event.typed[1]
-        if hasattr(extra, 'alloc_size'): return self._allocation(extra, call)
-        self._at += 1
-        seen,number,index = _seen(extra),getattr(extra, 'sequence_number', -1),None
-        for s in seen: self._sights[s.storage].append((self._at, s))
+        if name == '[memory]': return
+        number,seen = getattr(extra, 'sequence_number', -1),_seen(extra)
+        for s in seen:
+            if call := self._unseen.pop(s.storage, None): call.made[s.storage] = s
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
             phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
             unnamed = '' if self.failed is not None else None  # Autograd's own nodes, for writing into a view, say not whose they are
             module = self._made_by.get(number, None if accumulates else unnamed)
             if not accumulates: self.failed = module
-        elif number >= 0: self._made_by[number] = module
-        if name.startswith((_prefix,'autograd::engine')): pass
-        elif '::' not in name or name.startswith(('torch::autograd','profiler::')):
-            gathers = False
-            if call is not None and ('nchwToNhwc' in name or 'nhwcToNchw' in name): call.layouts.append((name, event.duration_time_ns/1e9))
+        elif '::' in name and not name.startswith(('torch::autograd','profiler::')):
+            return self._call(event, Call(name.split('::')[-1], module, phase, seen, gathers, accumulates))
         else:
-            op = name.split('::')[-1]
-            if call is None:
-                call,index = Call(op, module, phase, seen, gathers, accumulates),len(self.calls)
-                self.calls.append(call)
-            if name == 'aten::copy_' and len(seen) > 1: self._copy(call, *seen[:2], kernel or op, event)
-            if op not in copying: kernel = op
-        for child in event.children: self._walk(child, module, phase, call, kernel, gathers, accumulates)
-        if index is not None: self._ends[index] = self._at
+            gathers = False
+            if number >= 0: self._made_by[number] = module
+        for child in event.children: self._walk(child, module, phase, gathers, accumulates)
 
-    def _copy(self, call, to, source, kernel, event):
-        known = source.shape == to.shape and None not in (source.order, to.order) and 'ambiguous' not in (source.order, to.order)
-        if known and source.order != to.order: call.copies.append(Copy(source, to, kernel, event.duration_time_ns/1e9))
-
-    def _allocation(self, extra, call):
-        if call is None: return
-        if extra.alloc_size > 0: call.made[extra.allocation_id] = None
-        else: call.made.pop(extra.allocation_id, None)
-
-# %% ../nbs/21_watch.ipynb #0ebdb96c
-def _seen(extra):
-    "The strided tensors that an event was called with"
-    inputs = getattr(extra, 'inputs', None) or []
-    flat = [o for i in inputs for o in (i if isinstance(i, list) else [i])]
-    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    def _call(self, event, call):
+        call.read(event)
+        self.calls.append(call)
+        self._made_by.update(dict.fromkeys(call.numbers, call.module))
+        self._unseen.update(dict.fromkeys(call.made, call))
