@@ -124,8 +124,13 @@ class Plan:
     @property
     def total_s(self): return self.checks_s + self.layers_s + self.rounds*self.round_s
     @property
-    def warning(self):
-        "Why it takes longer than the budget; empty if it does not"
-        if self.total_s <= 1.2*self.left: return ''
-        return (f'A step takes {self.step_s:.2g} s, so this takes about {self.spent+self.total_s:.0f} s and not {self.budget:.3g}: '
+    def end_s(self): return self.spent+self.total_s
+    @property
+    def forecast(self):
+        "How long it takes, and why"
+        return (f'A step takes {self.step_s:.2g} s, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
             f'{self.trials} configurations, checked and timed {self.rounds} times') + ', some compiled'*bool(self.compiled)
+    @property
+    def warning(self):
+        "The forecast if it is longer than the budget, else empty"
+        return self.forecast if self.total_s > 1.2*self.left else ''

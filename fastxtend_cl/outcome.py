@@ -114,6 +114,7 @@ class Sameness:
     where:str = '' # The tensor or layer that decides
     error:float|None = None # Relative to the norm of the reference
     allowed:float|None = None
+    blunt:bool = False # Is rounding so large in places that a gradient half as large, or turned round, could pass?
 
     @property
     def verdict(self): return {True:'same', False:'another', None:'cannot tell'}[self.same]
@@ -144,4 +145,4 @@ def compare(
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
     if not dist: return Sameness(None, 'rounding is as large as the values' if allowed else 'the step gives no floating point numbers')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
-    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])
+    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst], max(allowed.values()) >= .5)
