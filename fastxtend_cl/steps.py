@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Step', 'images', 'Reference', 'LastRun', 'run_step', 'convert_all']
 
-# %% ../nbs/33_steps.ipynb #6095d6a4
+# %% ../nbs/33_steps.ipynb #00dd87bb
 import torch
 from torch import nn
 from torch.autograd.graph import register_multi_grad_hook
 from .capture import Layout, module_calls, rebuild, rng_states, set_rng_states, tensors_in
 from .replay import Layouts, own_modules, stand_ins
 
-# %% ../nbs/33_steps.ipynb #bfd382db
+# %% ../nbs/33_steps.ipynb #6fb35bd4
 class Step(nn.Module):
     "A model and its loss as one module"
     def __init__(self, model, loss_func):
@@ -22,7 +22,7 @@ class Step(nn.Module):
 
 def images(x): return any(t.dim() in (4,5) for t in x)
 
-# %% ../nbs/33_steps.ipynb #eced58db
+# %% ../nbs/33_steps.ipynb #a8847fb4
 class Reference:
     "Run a step in contiguous format, and tell `compare` of each call as soon as all is known that it takes to run it again"
     def __init__(self, compare): self.compare = compare
@@ -61,7 +61,7 @@ class Reference:
         for c in call.children: self.finish_all(c)
         if not call.done: self.finish(call)
 
-# %% ../nbs/33_steps.ipynb #42e439dd
+# %% ../nbs/33_steps.ipynb #9518c3a0
 class LastRun:
     "How each call's tensors lie in a step in channels last"
     def __init__(self): self.calls,self.own,self.n_own = {},{},0 # `n_own`: calls that have operations of their own
@@ -80,17 +80,29 @@ class LastRun:
                 if g is not None: lay.grads[i] = Layout.of(g)
         if need: register_multi_grad_hook([t for _,t in need], ready)
 
-def run_step(step, convert, inputs, targets, capture, amp, device, train, scale=1., backward=True):
+def run_step(
+    step, # `Step`
+    convert, # Function of a tensor, for parameters, inputs and targets
+    inputs, # Of the model
+    targets, # Of the loss
+    capture, # `Capture`
+    amp, # Type of autocast, or `None`
+    device, # Where it runs
+    train=None, # Training mode with gradients, or inference? By default as the model is; then parts of it keep the modes that they have
+    scale=1., # Of the loss
+    backward=True, # Run the backward pass too, if there are gradients?
+):
     "Forward, loss and backward pass of `step`, its parameters converted for the time; nothing of it changes"
     states = rng_states(device)
     try:
         mods = {m:k for k,m in step.named_modules() if not isinstance(m, torch.jit.ScriptModule)}
-        with stand_ins(mods, convert), torch.set_grad_enabled(train):
+        grads = step.model.training if train is None else train
+        with stand_ins(mods, convert), torch.set_grad_enabled(grads):
             leaves = [p for p in step.parameters() if p.requires_grad]
-            for m in step.modules(): vars(m)['training'] = train
+            for m in step.modules() if train is not None else (): vars(m)['training'] = train
             with module_calls(capture.call), capture, torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 loss = step(convert_all(convert, inputs), convert_all(convert, targets))
-            if train and loss.requires_grad and backward:
+            if grads and loss.requires_grad and backward:
                 ends = [t for t in tensors_in(loss) if t.requires_grad]
                 torch.autograd.backward(ends, [torch.full_like(t, scale) for t in ends])
                 for p in leaves: p.grad = None

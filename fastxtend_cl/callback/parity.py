@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/37_callback.parity.ipynb #8f3dbbfc
+# %% ../../nbs/37_callback.parity.ipynb #d58f7aa9
 from fastai.basics import *
 from .summary import learner_amp, on_one_batch
 from ..parity import channelslast_parity as compare
 from ..parity_report import ChannelsLastParity
 
-# %% ../../nbs/37_callback.parity.ipynb #c36312b6
+# %% ../../nbs/37_callback.parity.ipynb #92b56d96
 @patch
 def channelslast_parity(self:Learner,
     amp:str=None, # 'fp32', 'tf32', 'bf16' or 'fp16'; that of the learner by default
@@ -20,5 +20,5 @@ def channelslast_parity(self:Learner,
 ) -> ChannelsLastParity:
     "Compare each layer of `self.model` in channels last with contiguous format on one of its batches; nothing of `self` changes"
     with on_one_batch(self, train) as learn:
-        how = dict(amp=amp or learner_amp(self), train=train, progress=progress)
+        how = dict(amp=amp or learner_amp(self), progress=progress) # Modes are as the callbacks have set them
         return compare(self.model, *learn.xb, loss_func=learn.loss_func, targets=learn.yb, **how)
