@@ -8,13 +8,19 @@ faults: layers that are wrong in channels last only, in a learner, in one that a
     And from which size on, in units of what rounding does, is a fault found? Writes results/calibration-faults.json.
 alarms: architectures of torchvision and timm, in which nothing is wrong, with batches of 1, 2 and 8, untrained and after some steps of
     training, in fp32 and bf16. Is any called another result? Writes results/calibration-alarms.json.
-unets: fifty small U-Nets in which nothing is wrong, in fp32. How near do they come to what is allowed? Writes results/calibration-unets.json.
+unets: fifty small U-Nets in which nothing is wrong, in fp32. How near do they come to what is allowed?
+    Writes results/calibration-unets.json.
 
 `faults` and `alarms` go on where they stopped.
 
-python benchmarks/calibration.py faster|faults|alarms|unets
+python benchmarks/calibration.py faster|faults|alarms|unets --commit
 """
-import argparse, gc, json, math, warnings
+from common import arguments, begun, save, while_time
+def what(p): p.add_argument('what', choices=['faster','faults','alarms','unets'])
+if __name__ == '__main__':
+    a = arguments(__doc__, 'calibration', device=False, minutes=True, parser=what, trials=1000, seeds=50)
+    if not a.out: a.path = a.path.with_stem(f'calibration-{a.what}')
+import gc, math, warnings
 warnings.filterwarnings('ignore')
 from copy import deepcopy
 from itertools import product
@@ -33,7 +39,6 @@ from fastxtend_cl.memory_format import is_channels_last
 from fastxtend_cl.trial import ModuleTrial
 from fastxtend_cl.trial_config import TrialConfig
 from fastxtend_cl.utils import less_random
-from common import environment, results, save
 from models import build
 
 # ---- faster: noise as machines have it, as logarithms of `n` step times one after the other
@@ -59,8 +64,8 @@ def simulated(noise, rounds, speeds, rng):
     res = timing.speedups(secs, 'base', 'again')
     return [res[o].verdict for o in names[2:]]
 
-def faster(trials):
-    rows,power = [],[]
+def faster(a):
+    rows,power,trials = [],[],a.trials
     for noise,k,rounds in product(noises, (1,3,7), (3,5,10,20)):
         rng = np.random.default_rng(rounds)
         wrong = sum('faster' in simulated(noise, rounds, [1]*k, rng) for _ in range(trials))
@@ -70,8 +75,7 @@ def faster(trials):
         rng = np.random.default_rng(rounds)
         found = sum(simulated(lognormal, rounds, [speed, 1, 1], rng)[0] == 'faster' for _ in range(trials))
         power.append({'speed-up':speed, 'rounds':rounds, 'found':found/trials})
-    save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power,
-        worst=max(r['called_faster'] for r in rows))
+    save(a, trials=trials, rows=rows, power=power, worst=max(r['called_faster'] for r in rows))
 
 # ---- What the bench says of rows, without their times
 
@@ -93,7 +97,7 @@ def same_results(model, x, y, loss_func, configs, train=True):
     return run.rows
 
 # ---- faults: a convolution that is wrong in channels last, by some times what rounding does to the tensor in question
-times,promised = (2, 5, 10, 30, 100, 300, 1000),dict(fp32=1000, bf16=5, fp16=5)
+times,promised = (2, 5, 10, 30, 100, 300, 1000, 3000),dict(fp32=3000, bf16=5, fp16=5)
 
 def some(i, dim=0):
     "A function that makes index `i` of dimension `dim` of its tensor `1+s` times as large"
@@ -214,17 +218,13 @@ def by_size(amp, rounds):
             if rows[1].same is False: found.append(fault)
         yield dict(amp=amp, times=n, planted=len(sized), found=len(found), missed=[o for o in sized if o not in found])
 
-def plant():
-    path = results/'calibration-faults.json'
-    old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-    rows,sizes = old.get('rows', []),old.get('sizes', [])
+def plant(a):
+    rows,rounds = begun(a),{amp:rounding(amp) for amp in promised}
     done = {(r['amp'], r['place'], r['fault']) for r in rows}
-    rounds = {amp:rounding(amp) for amp in promised}
-    def keep():
+    def keep(**kwargs):
         bad = [r for r in rows if not r['ok']]
-        save('calibration-faults', environment=environment(), rounding=rounds, promised=promised, rows=rows, sizes=sizes,
-            planted=sum(r['fault'] != 'none' for r in rows), missed=sum(r['fault'] != 'none' for r in bad),
-            false_alarms=sum(r['fault'] == 'none' for r in bad))
+        save(a, rounding=rounds, promised=promised, rows=rows, planted=sum(r['fault'] != 'none' for r in rows),
+            missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad), **kwargs)
     for place,amp in product(places, rounds):
         for fault in [None, *faults]:
             if (amp, place, fault or 'none') in done: continue
@@ -233,12 +233,7 @@ def plant():
             rows.append(dict(fault=fault or 'none', place=place, amp=amp, size=size, ok=row.same is (fault is None), **say(row)))
             if not rows[-1]['ok']: print(rows[-1], flush=True)
         keep()
-    for amp in rounds:
-        if any(o['amp'] == amp for o in sizes): continue
-        for o in by_size(amp, rounds[amp]):
-            sizes.append(o)
-            print(o, flush=True)
-        keep()
+    keep(sizes=[o for amp in rounds for o in by_size(amp, rounds[amp])])
 
 # ---- alarms: nothing is wrong with these
 archs = [(o,'timm') for o in 'lcnet_035 mobilenetv2_050 regnetx_002 resnet10t starnet_s050 fasternet_t0 ghostnet_050 mobilevit_xxs '
@@ -261,12 +256,11 @@ def trained(model, size, steps=10):
 def first(out): return out[0] if isinstance(out, (tuple,list)) else out
 def first_loss(out, y): return F.cross_entropy(first(out), y)
 
-def alarms(size=64):
-    path = results/'calibration-alarms.json'
-    rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+def alarms(a, size=64):
+    rows = begun(a)
     done = {(r['model'], r['training'], r['bs']) for r in rows}
     configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
-    for steps,(name,source) in product((0,10), archs):
+    for steps,(name,source) in while_time([*product((0,10), archs)], a):
         if all((name, steps, n) in done for n in (1,2,8)): continue
         with less_random(): model = build(name, source)[0]
         if steps: trained(model, size, steps)
@@ -279,7 +273,7 @@ def alarms(size=64):
             rows += found
             for r in found:
                 if r['same'] is not True: print(r, flush=True)
-        save('calibration-alarms', environment=environment(), size=size, rows=rows, compared=sum(r['same'] is not None for r in rows),
+        save(a, size=size, rows=rows, compared=sum(r['same'] is not None for r in rows),
             false_alarms=sum(r['same'] is False for r in rows), cannot_tell=sum(r['same'] is None for r in rows))
         gc.collect()
 
@@ -292,21 +286,13 @@ def unet(seed):
         body = nn.Sequential(ConvLayer(3, wide), *(ConvLayer(wide, wide, stride=2) for _ in range(2+seed%2)))
         return models.unet.DynamicUnet(body, 4, (32,32), last_cross=seed%4 < 2), torch.randn(n, 3, 32, 32), torch.randint(4, (n,32,32))
 
-def unets(n=50):
+def unets(a):
     rows = []
-    for seed in range(n):
+    for seed in range(a.seeds):
         row = same_results(*unet(seed), F.cross_entropy, [TrialConfig(), TrialConfig('channels_last')])[1]
         rows.append(dict(seed=seed, **say(row), strain=row.sameness.strain))
         if not row.same: print(rows[-1], flush=True)
-    save('calibration-unets', environment=environment(), rows=rows, same=sum(r['same'] is True for r in rows),
+    save(a, rows=rows, same=sum(r['same'] is True for r in rows),
         false_alarms=sum(r['same'] is False for r in rows), largest_strain=max(r['strain'] for r in rows))
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['faster','faults','alarms','unets'])
-    p.add_argument('--trials', type=int, default=1000, help='simulated benches of each kind')
-    a = p.parse_args()
-    if a.what == 'faster': faster(a.trials)
-    else: dict(faults=plant, alarms=alarms, unets=unets)[a.what]()
-
-if __name__ == '__main__': main()
+if __name__ == '__main__': dict(faster=faster, faults=plant, alarms=alarms, unets=unets)[a.what](a)

@@ -123,7 +123,7 @@ class Sameness:
         "Error over what was allowed"
         return 0. if not self.error else self.error/self.allowed if self.allowed else math.inf
     def with_layers(self, layers):
-        "The worse of this, of steps, and of `layers`; of two as good the one nearer to its limit. Where the steps cannot tell, the layers do"
+        "The worse of this and of `layers`, of two as good the one nearer to its limit. Where the steps cannot tell, the layers do"
         if layers is None or self.same is None: return layers or self
         rank = {False:0, None:1, True:2}
         return min((self, layers), key=lambda o: (rank[o.same], -o.strain))

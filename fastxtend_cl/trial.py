@@ -101,7 +101,8 @@ class ModuleTrial(Trial):
         self.config,self.train = config,train
         self.model,self.loss_func,batch = own_copy((model, loss_func or mean_square, batch), 'this module, its loss or its inputs')
         self.batch = (to_channelslast if config.last else to_contiguous)(batch)
-        restore_layers(self.model.train(train))
+        if self.model.training != train: self.model.train(train)  # Else parts keep their own modes
+        restore_layers(self.model)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Of hazards in channels last, which a bench finds itself
             if config.replace: replace_layers(self.model)
@@ -164,10 +165,10 @@ def layer_by_layer(self:Trial,
     config:TrialConfig, # In whose precision, and with whose drop-ins
 ) -> Sameness|None: # `None` if there is nothing to compare
     "Is each layer in channels last what it is in contiguous format?"
-    (inputs,targets),amp,model = self.prepared(),config.amp if config.half else None,self.model
+    (inputs,targets),model = self.prepared(),self.model
     if config.replace: model = replace_layers(own_copy(model, 'this model'))
-    with tf32(config.tf32):
-        res = channelslast_parity(model, *inputs, loss_func=self.loss_func, targets=targets, amp=amp, train=self.train)
+    amp = None if config.amp == 'fp32' else config.amp  # fp32 as PyTorch is set
+    res = channelslast_parity(model, *inputs, loss_func=self.loss_func, targets=targets, amp=amp, progress=False)
     told = lambda same, row: Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed or None)
     if res.differing: return told(False, res.differing[0])
     left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
