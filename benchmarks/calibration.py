@@ -5,15 +5,22 @@ faster: simulated benches in which every alternative equals the base. How often 
 
 faults: layers that are wrong in channels last only, in a learner, in one that accumulates or clips gradients, and in a plain module, in
     fp32, bf16 and fp16. Is each row of the bench called another result, and is the same model without the fault called the same?
-    Writes results/calibration-faults.json.
+    And from which size on, in units of what rounding does, is a fault found? Writes results/calibration-faults.json.
 alarms: architectures of torchvision and timm, in which nothing is wrong, with batches of 1, 2 and 8, untrained and after some steps of
     training, in fp32 and bf16. Is any called another result? Writes results/calibration-alarms.json.
+unets: fifty small U-Nets in which nothing is wrong, in fp32. How near do they come to what is allowed?
+    Writes results/calibration-unets.json.
 
-The last two go on where they stopped.
+`faults` and `alarms` go on where they stopped.
 
-python benchmarks/calibration.py faster|faults|alarms
+python benchmarks/calibration.py faster|faults|alarms|unets --commit
 """
-import argparse, gc, json, math, warnings
+from common import arguments, begun, save, while_time
+def what(p): p.add_argument('what', choices=['faster','faults','alarms','unets'])
+if __name__ == '__main__':
+    a = arguments(__doc__, 'calibration', device=False, minutes=True, parser=what, trials=1000, seeds=50)
+    if not a.out: a.path = a.path.with_stem(f'calibration-{a.what}')
+import gc, math, warnings
 warnings.filterwarnings('ignore')
 from copy import deepcopy
 from itertools import product
@@ -21,16 +28,17 @@ from unittest.mock import patch
 import numpy as np
 import torch, torch.nn.functional as F
 from torch import nn
-from fastai.vision.all import ConvLayer, CrossEntropyLossFlat, DataLoaders, Flatten, GradientAccumulation, GradientClip, Learner, TfmdDL
+from fastai.vision.all import (ConvLayer, CrossEntropyLossFlat, DataLoaders, Flatten, GradientAccumulation, GradientClip, Learner, TfmdDL,
+    models)
 from fastxtend_cl import precision, timing
 from fastxtend_cl.bench import channelslast_bench
 from fastxtend_cl.bench_measure import Measurement
+from fastxtend_cl.bench_plan import BenchOptions
 from fastxtend_cl.bench_report import BenchRow
 from fastxtend_cl.memory_format import is_channels_last
 from fastxtend_cl.trial import ModuleTrial
 from fastxtend_cl.trial_config import TrialConfig
 from fastxtend_cl.utils import less_random
-from common import environment, results, save
 from models import build
 
 # ---- faster: noise as machines have it, as logarithms of `n` step times one after the other
@@ -56,8 +64,8 @@ def simulated(noise, rounds, speeds, rng):
     res = timing.speedups(secs, 'base', 'again')
     return [res[o].verdict for o in names[2:]]
 
-def faster(trials):
-    rows,power = [],[]
+def faster(a):
+    rows,power,trials = [],[],a.trials
     for noise,k,rounds in product(noises, (1,3,7), (3,5,10,20)):
         rng = np.random.default_rng(rounds)
         wrong = sum('faster' in simulated(noise, rounds, [1]*k, rng) for _ in range(trials))
@@ -67,10 +75,29 @@ def faster(trials):
         rng = np.random.default_rng(rounds)
         found = sum(simulated(lognormal, rounds, [speed, 1, 1], rng)[0] == 'faster' for _ in range(trials))
         power.append({'speed-up':speed, 'rounds':rounds, 'found':found/trials})
-    save('calibration-faster', environment=environment(), trials=trials, rows=rows, power=power,
-        worst=max(r['called_faster'] for r in rows))
+    save(a, trials=trials, rows=rows, power=power, worst=max(r['called_faster'] for r in rows))
 
-# ---- faults: a convolution that is wrong in channels last: in fp32 by a thousandth, else by six times what rounding does to this tensor
+# ---- What the bench says of rows, without their times
+
+def say(row):
+    "What a row of the bench says, as JSON can hold it"
+    told = row.sameness
+    number = lambda x: x if x is None or math.isfinite(x) else None
+    return dict(config=str(row.config), same=row.same, note=row.note, where=told and told.where, error=told and number(told.error),
+        allowed=told and number(told.allowed))
+
+def same_results(model, x, y, loss_func, configs, train=True):
+    "The bench's rows of `configs`, the first contiguous fp32, without times"
+    trial = lambda c: ModuleTrial(model, c, ((x,),(y,)), loss_func, train)
+    run = Measurement(trial, [BenchRow(c) for c in configs], x.device, BenchOptions(train=train, budget=math.inf, memory=False))
+    run.reference()
+    for r in run.rows:
+        run.check(r)
+        run.layers(r)
+    return run.rows
+
+# ---- faults: a convolution that is wrong in channels last, by some times what rounding does to the tensor in question
+times,promised = (2, 5, 10, 30, 100, 300, 1000, 3000),dict(fp32=3000, bf16=5, fp16=5)
 
 def some(i, dim=0):
     "A function that makes index `i` of dimension `dim` of its tensor `1+s` times as large"
@@ -171,30 +198,42 @@ def of_module(model):
 places = dict(learner=of_learner, accumulation=lambda m: of_learner(m, GradientAccumulation(64)),
     clipping=lambda m: of_learner(m, GradientClip(.01)), module=of_module)
 
-def plant():
-    path = results/'calibration-faults.json'
-    rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+sized = [k for k,(_,how) in faults.items() if how not in (flipped, zeroed, swapped, zero_last, not_a_number)]
+
+def plant_one(fault, place, amp, size):
+    "What the whole bench says of a fault"
+    with patch.object(precision, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
+        res = places[place](faulty_model(fault, size))(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600,
+            train=fault != 'output, in evaluation only')
+    return next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
+
+def by_size(amp, rounds):
+    "Of the faults that have a size, how many are found, by how many times the rounding they are"
+    configs = list(dict.fromkeys([TrialConfig(), TrialConfig('channels_last', amp)]))
+    for n in times:
+        found = []
+        for fault in sized:
+            model = faulty_model(fault, n*rounds[faults[fault][0]])
+            rows = same_results(model, *data(), nn.CrossEntropyLoss(), configs, fault != 'output, in evaluation only')
+            if rows[1].same is False: found.append(fault)
+        yield dict(amp=amp, times=n, planted=len(sized), found=len(found), missed=[o for o in sized if o not in found])
+
+def plant(a):
+    rows,rounds = begun(a),{amp:rounding(amp) for amp in promised}
     done = {(r['amp'], r['place'], r['fault']) for r in rows}
-    rounds = {amp:rounding(amp) for amp in ('fp32','bf16','fp16')}
-    for place,amp in product(places, rounds):
-        for fault in ['none', *faults]:
-            if (amp, place, fault) in done: continue
-            wrong = fault != 'none'
-            size = 0 if not wrong else 1e-3 if amp == 'fp32' else 6*rounds[amp][faults[fault][0]]
-            model = faulty_model(fault if wrong else None, size)
-            with patch.object(precision, 'cpu_has', lambda _: True):  # fp16 is calculated on any CPU, if slowly
-                res = places[place](model)(formats='channels_last', amp_modes=amp, n=3, memory=False, budget=600,
-                    train=fault != 'output, in evaluation only')
-            row = next(r for r in res.rows if r.config == TrialConfig('channels_last', amp))
-            told = row.sameness
-            rows.append(dict(fault=fault, place=place, amp=amp, size=size, same=row.same,
-                ok=row.same is not wrong and row.same is not None, note=row.note,
-                where=told and told.where,
-                **{k:v if (v := told and getattr(told, k)) is None or math.isfinite(v) else None for k in ('error','allowed')}))
-            if not rows[-1]['ok']: print(rows[-1], flush=True)
+    def keep(**kwargs):
         bad = [r for r in rows if not r['ok']]
-        save('calibration-faults', environment=environment(), rounding=rounds, rows=rows, planted=sum(r['fault'] != 'none' for r in rows),
-            missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad))
+        save(a, rounding=rounds, promised=promised, rows=rows, planted=sum(r['fault'] != 'none' for r in rows),
+            missed=sum(r['fault'] != 'none' for r in bad), false_alarms=sum(r['fault'] == 'none' for r in bad), **kwargs)
+    for place,amp in product(places, rounds):
+        for fault in [None, *faults]:
+            if (amp, place, fault or 'none') in done: continue
+            size = promised[amp]*rounds[amp][faults[fault][0]] if fault else 0
+            row = plant_one(fault, place, amp, size)
+            rows.append(dict(fault=fault or 'none', place=place, amp=amp, size=size, ok=row.same is (fault is None), **say(row)))
+            if not rows[-1]['ok']: print(rows[-1], flush=True)
+        keep()
+    keep(sizes=[o for amp in rounds for o in by_size(amp, rounds[amp])])
 
 # ---- alarms: nothing is wrong with these
 archs = [(o,'timm') for o in 'lcnet_035 mobilenetv2_050 regnetx_002 resnet10t starnet_s050 fasternet_t0 ghostnet_050 mobilevit_xxs '
@@ -208,54 +247,52 @@ def trained(model, size, steps=10):
     for i in range(steps):
         with less_random(i): x = torch.randn(8, 3, size, size)
         out = model(x)
-        F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, torch.arange(8) % 10).backward()
+        first_loss(out, torch.arange(8) % 10).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.)
         opt.step()
         opt.zero_grad()
     return model
 
-def same_results(model, x, y):
-    "The bench's rows for `model`, without times"
-    loss = lambda out, y: F.cross_entropy(out[0] if isinstance(out, (tuple,list)) else out, y)
-    configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
-    run = Measurement(lambda c: ModuleTrial(model, c, ((x,),(y,)), loss), [BenchRow(c) for c in configs],
-        x.device, budget=math.inf, memory=False)
-    run.reference()
-    for r in run.rows:
-        run.check(r)
-        run.layers(r)
-    return run.rows
+def first(out): return out[0] if isinstance(out, (tuple,list)) else out
+def first_loss(out, y): return F.cross_entropy(first(out), y)
 
-def alarms(size=64):
-    path = results/'calibration-alarms.json'
-    rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+def alarms(a, size=64):
+    rows = begun(a)
     done = {(r['model'], r['training'], r['bs']) for r in rows}
-    for steps,(name,source) in product((0,10), archs):
+    configs = [TrialConfig(f, a) for a in ('fp32','bf16') for f in ('contiguous','channels_last')]
+    for steps,(name,source) in while_time([*product((0,10), archs)], a):
         if all((name, steps, n) in done for n in (1,2,8)): continue
         with less_random(): model = build(name, source)[0]
         if steps: trained(model, size, steps)
         for n in (1,2,8):
             if (name, steps, n) in done: continue
             with less_random(n): x,y = torch.randn(n, 3, size, size),torch.randint(10, (n,))
-            try: found = same_results(model, x, y)
-            except Exception as e: rows.append(dict(model=name, source=source, training=steps, bs=n, config='all', same=None,
-                where=f'{type(e).__name__}: {str(e)[:100]}', error=None, allowed=None))
-            else: rows += [dict(model=name, source=source, training=steps, bs=n, config=str(r.config), same=r.same,
-                where=r.sameness.where, error=r.sameness.error, allowed=r.sameness.allowed) for r in found]
-            for r in rows:
-                if r['same'] is not True and (r['model'], r['training'], r['bs']) == (name, steps, n): print(r, flush=True)
-        save('calibration-alarms', environment=environment(), size=size,
-            rows=[{k:None if isinstance(v, float) and not math.isfinite(v) else v for k,v in r.items()} for r in rows],
-            compared=sum(r['same'] is not None for r in rows),
+            what = dict(model=name, source=source, training=steps, bs=n)
+            try: found = [{**what, **say(r)} for r in same_results(model, x, y, first_loss, configs)]
+            except Exception as e: found = [{**what, 'config':'all', 'same':None, 'where':f'{type(e).__name__}: {str(e)[:100]}'}]
+            rows += found
+            for r in found:
+                if r['same'] is not True: print(r, flush=True)
+        save(a, size=size, rows=rows, compared=sum(r['same'] is not None for r in rows),
             false_alarms=sum(r['same'] is False for r in rows), cannot_tell=sum(r['same'] is None for r in rows))
         gc.collect()
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['faster','faults','alarms'])
-    p.add_argument('--trials', type=int, default=1000, help='simulated benches of each kind')
-    a = p.parse_args()
-    if a.what == 'faster': faster(a.trials)
-    else: dict(faults=plant, alarms=alarms)[a.what]()
+# ---- unets: sums of many kinds, up and down; batches so small that much cancels
 
-if __name__ == '__main__': main()
+def unet(seed):
+    "A small U-Net, its batch and targets"
+    n,wide = (1,2,4)[seed%3],(8,12,16)[seed//3%3]
+    with less_random(seed):
+        body = nn.Sequential(ConvLayer(3, wide), *(ConvLayer(wide, wide, stride=2) for _ in range(2+seed%2)))
+        return models.unet.DynamicUnet(body, 4, (32,32), last_cross=seed%4 < 2), torch.randn(n, 3, 32, 32), torch.randint(4, (n,32,32))
+
+def unets(a):
+    rows = []
+    for seed in range(a.seeds):
+        row = same_results(*unet(seed), F.cross_entropy, [TrialConfig(), TrialConfig('channels_last')])[1]
+        rows.append(dict(seed=seed, **say(row), strain=row.sameness.strain))
+        if not row.same: print(rows[-1], flush=True)
+    save(a, rows=rows, same=sum(r['same'] is True for r in rows),
+        false_alarms=sum(r['same'] is False for r in rows), largest_strain=max(r['strain'] for r in rows))
+
+if __name__ == '__main__': dict(faster=faster, faults=plant, alarms=alarms, unets=unets)[a.what](a)

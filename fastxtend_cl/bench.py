@@ -6,37 +6,31 @@
 __all__ = ['channelslast_bench']
 
 # %% ../nbs/48_bench.ipynb #43fee5d8
-import torch
+from functools import partial
+from fastcore.meta import delegates
 from torch import nn
 
 # %% ../nbs/48_bench.ipynb #830081e6
 import fastxtend_cl.callback.bench # noqa: gives a learner its bench
 from .bench_measure import measure
-from .bench_plan import check_wishes
+from .bench_plan import BenchOptions
 from .bench_report import ChannelsLastBench
-from .outcome import floats
-from .trial import ModuleTrial
-from .trial_config import formats, precisions, trial_configs, would_replace
+from .trial import ModuleTrial, device_of
 
 # %% ../nbs/48_bench.ipynb #957bcd6d
+@delegates(BenchOptions)
 def channelslast_bench(
     model:nn.Module, # Any module; copied, never changed
     *inputs, # What it takes: tensors, or nested containers of them
     loss_func=None, # Called with the output and `targets`; by default the mean square of the output
     targets=(), # Further arguments of `loss_func`
-    formats=formats, # Memory formats to try
-    amp_modes=precisions, # Precisions to try; what the device cannot do is listed as skipped
-    compile:bool=False, # Try each compiled with `torch.compile` too?
-    train:bool=True, # Training steps; False for inference
-    n:int=20, # Most rounds of timing
-    budget:float=45, # Seconds that it should take
-    memory:bool=True, # Measure peak memory?
+    **kwargs
 ) -> ChannelsLastBench:
     "Which memory format and precision is fastest for `model` on these inputs, and is the result the same?"
+    if not isinstance(model, nn.Module) or not inputs:
+        raise ValueError('A bench needs a module and what it takes: channelslast_bench(model, x)')
+    options,device = BenchOptions(**kwargs),device_of(model, inputs)
+    options.check(model, device)
     batch = inputs, targets if isinstance(targets, (tuple,list)) else (targets,)
-    device = next((t.device for t in (*model.parameters(), *floats(inputs))), torch.device('cpu'))
-    if not inputs: raise ValueError('A bench needs what the model takes: channelslast_bench(model, x)')
-    check_wishes(model, device, train, n, budget)
-    make = lambda c: ModuleTrial(model, c, batch, loss_func, train)
-    configs = trial_configs(formats, amp_modes, compile, would_replace(model, device))
-    return measure(make, model, configs, device, inputs, train, n, budget, memory)
+    make = partial(ModuleTrial, model, batch=batch, loss_func=loss_func, train=options.train)
+    return measure(make, model, device, inputs, options)

@@ -10,163 +10,157 @@ import platform, sys, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from textwrap import shorten
 from fastai.basics import *
 from fastai.torch_core import get_random_states, set_random_states
 
 # %% ../nbs/46_bench_measure.ipynb #15e7aba8
-from .bench_plan import Plan, TrialPool, out_of_memory
+from .bench_plan import BenchOptions, Plan, TrialPool, out_of_memory
 from .bench_report import BenchRow, ChannelsLastBench
 from .hazards import crash_prone
-from .layers import replace_layers
-from .outcome import Sameness, compare, distances, floats, scale_of
-from .parity import channelslast_parity
-from .tf32 import tf32
+from .outcome import Sameness, SameDraws, distances, floats, scale_of
 from .progress import Progress
 from .timing import interleave, noise, peak_memory, speedups
+from .trial import end_to_end
 from .trial_config import TrialConfig, skip_reason
 
-# %% ../nbs/46_bench_measure.ipynb #15d8f6c8
-def _references(pool, amp, step32, refs):
-    "The contiguous outcome in `amp`, and how far rounding moves it"
-    if amp not in refs:
-        c = TrialConfig('contiguous', amp)
-        kept = c in pool.trials
-        out = pool.run(c, lambda t: t.outcome())
-        if not kept: pool.free(c)
-        refs[amp] = out, scale_of(out, [step32])
-    return refs[amp]
-
-def _end_to_end(config, out, ref, scale):
-    "Is `out` the step of `ref`, but for rounding?"
-    if out.infinite: return Sameness(False, f'{out.infinite} is not finite')
-    if not config.last and not config.compile: return Sameness(True)
-    if config.compile and ref.drew: return Sameness(None, 'compiled code draws other random numbers')
-    return compare(out, ref, scale) if config.amp == 'fp32' else compare(out, ref, scale, config.eps, factor=8)
-
-def _layer_by_layer(config, trial):
-    "Is each layer in channels last what it is in contiguous format? `None` if there is none to compare"
-    inputs,targets = trial.prepared()
-    model = replace_layers(deepcopy(trial.model)) if config.replace else trial.model
-    amp = config.amp if config.half else None
-    with tf32(config.tf32):
-        res = channelslast_parity(model, *inputs, loss_func=trial.loss_func, targets=targets, amp=amp, train=trial.train)
-    if res.differing: return _layer(False, res.differing[0])
-    left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
-    if left and config.amp != 'fp32': return Sameness(None, '; '.join(f'{k} was not compared, {why}' for k,why in left.items()))
-    return _layer(True, max(res.rows, key=lambda r: (r.allowed < 1, r.error/max(r.allowed, 1e-30)))) if res.rows else None
-
-def _layer(same, row): return Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed)
-
-def _both(steps, layers):
-    "The worse of two answers; of two equally good ones the one that came nearer to its limit. Where the steps cannot tell, the layers do"
-    if layers is None or steps.same is None: return layers or steps
-    rank = {False:0, None:1, True:2}
-    return min((steps, layers), key=lambda o: (rank[o.same], -o.strain))
-
-# %% ../nbs/46_bench_measure.ipynb #fae3d351
-def _one_line(e): return 'out of memory' if out_of_memory(e) else f"{type(e).__name__}: {' '.join(str(e).split())[-100:]}"
-
-# %% ../nbs/46_bench_measure.ipynb #b920fe6b
+# %% ../nbs/46_bench_measure.ipynb #3ac074b3
 @dataclass
 class Measurement:
     "Fills the rows of a bench, the first of which is the one to compare with"
     make:object # Makes a trial of a configuration
     rows:list # Of `BenchRow`; those with a note are left as they are
     device:torch.device
-    n:int=20 # Most rounds of timing
-    budget:float=45 # Seconds
-    memory:bool=True # Measure peak memory?
+    options:BenchOptions
     notes:list = field(default_factory=list) # What a user should know besides; added to
-    start:float|None = None # When the budget began to run, as `time.perf_counter` tells it; by default now
+    start:float = field(default_factory=time.perf_counter) # When the budget began to run
 
     def __post_init__(self):
-        if self.start is None: self.start = time.perf_counter()
-        self.pool,self.refs,self.warned,self.interrupted = TrialPool(self.make),{},False,False
+        self.pool,self.refs,self.told,self.interrupted = TrialPool(self.make),{},0,False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
 
-    def reference(self):
-        "The outcome of the base, how far rounding moves it, and the plan that follows from its time"
-        ref,first_s = self.timed_outcome()
-        if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
-        if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
-        again,step_s = self.timed_outcome()
-        # A unit that a rounding switches off is rare: one nudge may miss it
-        self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(3))])
-        self.unsteady = max(distances(again, ref).values()) > .01
-        self.make_plan(step_s)
-        if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')
+    @property
+    def spent(self): return time.perf_counter()-self.start
 
-    def timed_outcome(self):
-        start = time.perf_counter()
-        return self.pool.run(self.base, lambda t: t.outcome()), time.perf_counter()-start
+# %% ../nbs/46_bench_measure.ipynb #f62cb9fc
+@patch
+def timed_outcome(self:Measurement):
+    with SameDraws(): torch.ones(1)+1  # PyTorch imports half of itself at the first operation in such a mode
+    trial,start = self.pool[self.base],time.perf_counter()
+    return trial.outcome(), time.perf_counter()-start
 
-    def make_plan(self, step_s):
-        last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
-        self.plan = Plan(step_s, len(self.todo), last, compiled, self.n, self.budget, time.perf_counter()-self.start)
-        if not self.plan.warning or self.warned: return
-        self.warned = True
-        self.notes.append(self.plan.warning)
-        print(self.plan.warning, file=sys.stderr)
+@patch
+def make_plan(self:Measurement, step_s):
+    last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
+    self.plan = plan = Plan(step_s, len(self.todo), last, compiled, self.options.n, self.options.budget, self.spent)
+    if plan.end_s < self.told/1.5 or plan.warning and not self.told: print(plan.forecast, file=sys.stderr)
+    if plan.warning: self.told = plan.end_s
 
-    def check(self, row):
-        "Take the outcome of `row`, its memory, and a first step"
-        c,ref32 = row.config,self.refs['fp32'][0]
-        ref,scale = _references(self.pool, c.amp, ref32, self.refs)
-        out = ref if c == TrialConfig('contiguous', c.amp) else self.pool.run(c, lambda t: t.outcome())
-        if self.unsteady: row.sameness = Sameness(None, 'two steps of contiguous fp32 from the same seed differ')
-        else: row.sameness = _end_to_end(c, out, ref, scale)
-        row.memory = self.pool.run(c, lambda t: peak_memory(t.step, self.device) if self.memory else t.step())
+@patch
+def reference(self:Measurement):
+    "The outcome of the base, how far rounding moves it, and the plan that follows from its time"
+    ref,first_s = self.timed_outcome()
+    if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
+    if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
+    again,step_s = self.timed_outcome()
+    few = 3 if step_s < 1 else 1  # A unit that a rounding switches off is rare, and one nudge may miss it
+    self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(few))])
+    self.unsteady = max(distances(again, ref).values(), default=0) > .01
+    self.make_plan(step_s)
+    if self.plan.warning: self.notes.append(self.plan.warning)
+    if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')
 
-    def stopped(self):
-        self.interrupted = True
-        self.notes.append('interrupted: fewer rounds than planned')
+# %% ../nbs/46_bench_measure.ipynb #08f32875
+@patch
+def reference_in(self:Measurement, amp):
+    "The contiguous outcome in `amp`, and how far rounding moves it"
+    if amp not in self.refs:
+        c = TrialConfig('contiguous', amp)
+        kept,out = c in self.pool.trials,self.pool.run(c, lambda t: t.outcome())
+        if not kept: self.pool.free(c)
+        self.refs[amp] = out, scale_of(out, [self.refs['fp32'][0]])
+    return self.refs[amp]
 
-    def time(self, bar):
-        "Time all in turns"
-        ok,pool,plan = [r for r in self.todo if r.sameness],self.pool,self.plan
-        configs = {'again':self.base, **{str(r.config):r.config for r in ok}}
-        fns = {k:partial(pool.run, c, lambda t: t.step()) for k,c in configs.items()}
-        left = self.budget-(time.perf_counter()-self.start)-plan.layers_s
-        secs = interleave(fns, plan.rounds, left, self.device, lambda i: bar.add(plan.round_s), plan.warm or pool.alone,
-            self.stopped)
-        base = str(self.base)
-        res,median = speedups(secs, base, 'again'),float(np.median(secs[base]))
-        for r in ok: r.speedup,r.secs,r.step_s = res[k := str(r.config)],secs[k],median/res[k].ratio
-        return noise(secs[base], secs['again'])
+@patch
+def check(self:Measurement, row:BenchRow):
+    "Is the step of `row` that of contiguous? What memory does it take?"
+    c = row.config
+    ref,scale = self.reference_in(c.amp)
+    out = ref if c == TrialConfig('contiguous', c.amp) else self.pool.run(c, lambda t: t.outcome())
+    row.sameness = end_to_end(c, out, ref, scale, self.unsteady)
+    row.memory = self.pool.run(c, lambda t: peak_memory(t.step, self.device) if self.options.memory else t.step())
 
-    def layers(self, row):
-        "Compare layer by layer, if there is time for it or it matters"
-        if not row.config.last or row.config.compile or not row.sameness or row.same is False: return
-        if self.plan.faster_only and row.verdict != 'faster': return
-        try: found = _layer_by_layer(row.config, self.pool[self.base])
-        except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
-        row.sameness = _both(row.sameness, found)
+# %% ../nbs/46_bench_measure.ipynb #d4ab5bde
+def _one_line(e): return 'out of memory' if out_of_memory(e) else shorten(f'{type(e).__name__}: {e}', 160, placeholder=' ...')
 
-    def failed(self, row, e):
-        if row is self.rows[0]: raise e
+@patch
+def attempt(self:Measurement, row:BenchRow, f):
+    "`f` of `row`; what goes wrong is noted, unless it is the base"
+    try: f(row)
+    except Exception as e:
+        if row is self.rows[0]: raise
         row.note,row.sameness = _one_line(e),None
         self.pool.free(row.config)
 
-    def each(self, f, bar, secs):
-        for row in self.todo:
-            try: f(row)
-            except Exception as e: self.failed(row, e)
-            bar.add(secs)
+# %% ../nbs/46_bench_measure.ipynb #6bd92596
+@patch
+def stopped(self:Measurement):
+    self.interrupted = True
+    self.notes.append('interrupted: fewer rounds than planned')
 
-    def run(self):
-        "Fill the rows; how far from 1 the speed-up of equals may be"
-        self.reference()
-        bar,plan = Progress(self.plan.total_s),self.plan
-        try:
-            self.each(self.check, bar, plan.checks_s/plan.trials)
-            if self.pool.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
-            spread = self.time(bar)
-            self.pool.clear()
-            self.each(self.layers, bar, plan.layers_s/plan.trials)
-            return spread
-        finally: bar.close()
+@patch
+def turn(self:Measurement, row:BenchRow):
+    "A step of `row`, if none has failed"
+    if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
 
-# %% ../nbs/46_bench_measure.ipynb #bbe261da
+@patch
+def time(self:Measurement, bar:Progress) -> float: # How far from 1 the speed-up of equals may be
+    "Time all in turns"
+    ok,plan,base = [r for r in self.todo if r.sameness],self.plan,str(self.base)
+    fns = {'again':self.rows[0], **{str(r.config):r for r in ok}}
+    fns = {k:partial(self.turn, r) for k,r in fns.items()}
+    left,shown = self.options.budget-self.spent-plan.layers_s,lambda i: bar.add(plan.round_s)
+    secs = interleave(fns, plan.rounds, left, self.device, shown, plan.warm or self.pool.alone, self.stopped)
+    ok = [r for r in ok if not r.note]
+    res,median = speedups({k:secs[k] for k in ['again', *(str(r.config) for r in ok)]}, base, 'again'),float(np.median(secs[base]))
+    for r in ok: r.speedup,r.secs,r.step_s = res[k := str(r.config)],secs[k],median/res[k].ratio
+    return noise(secs[base], secs['again'])
+
+# %% ../nbs/46_bench_measure.ipynb #6cc56046
+@patch
+def layers(self:Measurement, row:BenchRow):
+    "Compare layer by layer, if there is time for it or it matters"
+    if not (row.config.last or row.config.compile) or not row.sameness or row.same is False: return
+    if row.config.compile or self.plan.faster_only and row.verdict != 'faster':
+        why = 'compiled code has no layers to compare' if row.config.compile else 'not compared layer by layer, as it is not faster'
+        if row.same and row.sameness.blunt: row.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
+        return
+    try: found = self.pool[self.base].layer_by_layer(row.config)
+    except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
+    row.sameness = row.sameness.with_layers(found)
+
+# %% ../nbs/46_bench_measure.ipynb #d9d762cd
+@patch
+def each(self:Measurement, f, bar:Progress, secs:float):
+    for row in self.todo:
+        self.attempt(row, f)
+        bar.add(secs)
+
+@patch
+def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
+    "Fill the rows"
+    self.reference()
+    bar,plan = Progress(self.plan.total_s),self.plan
+    try:
+        self.each(self.check, bar, plan.checks_s/plan.trials)
+        if self.pool.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
+        spread = self.time(bar)
+        self.pool.clear()
+        self.each(self.layers, bar, plan.layers_s/plan.trials)
+        return spread
+    finally: bar.close()
+
+# %% ../nbs/46_bench_measure.ipynb #bd8f4beb
 @contextmanager
 def _nothing_lost():
     "Give random generators their states back"
@@ -174,7 +168,6 @@ def _nothing_lost():
     try: yield
     finally: set_random_states(**states)
 
-# %% ../nbs/46_bench_measure.ipynb #2305b6f5
 def _environment(device, shapes):
     gpu,info = device.type == 'cuda',Path('/proc/cpuinfo')
     lines = info.read_text(encoding='utf-8').splitlines() if info.exists() else []
@@ -183,25 +176,22 @@ def _environment(device, shapes):
     return dict(device=name, kind=device.type, cuda=torch.version.cuda if gpu else None, threads=torch.get_num_threads(),
         python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')}, shapes=shapes)
 
+# %% ../nbs/46_bench_measure.ipynb #54951d3c
 def measure(
     make, # Makes a trial of a configuration
     model:nn.Module, # What the trials are copies of
-    configs:list, # Of `TrialConfig`, the base first
     device:torch.device,
     batch, # Whose shapes are reported
-    train:bool, # Training steps?
-    n:int, # Most rounds
-    budget:float, # Seconds
-    memory:bool, # Measure peak memory?
+    options:BenchOptions,
     notes=(), # What a user should know besides
     start=None, # When the budget began to run; by default now
     **kwargs
 ) -> ChannelsLastBench:
     "Measure, lose nothing of the process's state, and report"
-    prone = train and device.type == 'cpu' and crash_prone(model)
+    prone = options.train and device.type == 'cpu' and crash_prone(model)
     why = lambda c: f"PyTorch can crash in the backward pass of {', '.join(prone)}" if prone and c.last else skip_reason(c, device)
-    rows,notes = [BenchRow(c, note=why(c)) for c in configs],list(notes)
-    work = Measurement(make, rows, device, n, budget, memory, notes, start)
+    rows,notes = [BenchRow(c, note=why(c)) for c in options.configs(model, device)],list(notes)
+    work = Measurement(make, rows, device, options, notes, ifnone(start, time.perf_counter()))
     with _nothing_lost(): spread = work.run()
     env = _environment(device, [list(o.shape) for o in floats(batch)])
     return ChannelsLastBench(rows, spread, env, notes=notes, interrupted=work.interrupted, **kwargs)

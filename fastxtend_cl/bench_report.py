@@ -86,7 +86,7 @@ class ChannelsLastBench:
         return self.best.apply(self.learn)
 
 # %% ../nbs/45_bench_report.ipynb #a6913f6e
-def _text(x, spec): return '' if x is None or not math.isfinite(x) and x == x and spec != '.0e' else format(x, spec)
+def _text(x, spec): return '' if x is None or math.isinf(x) and spec != '.0e' else '0' if x == 0 else format(x, spec)
 
 @patch
 def table(self:ChannelsLastBench):
@@ -120,7 +120,8 @@ def remarks(self:ChannelsLastBench):
     res += _grouped('cannot tell', [(r, r.sameness.where) for r in self.rows if r.sameness and r.same is None])
     loader = '' if self.loader_s is None else f', data loading {self.loader_s*1000:.1f} ms a batch'
     where = f"{self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"
-    return res + list(self.notes) + [f'noise {self.noise:.1%}{loader}, {where}']
+    noise = f'{self.noise:.1%}' if self.noise < 1 else 'over 100%'
+    return res + list(self.notes) + [f'noise {noise}{loader}, {where}']
 
 # %% ../nbs/45_bench_report.ipynb #2789ab7e
 @patch

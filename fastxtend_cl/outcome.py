@@ -34,7 +34,7 @@ class Outcome:
     def of(cls, pred, loss, model, grads=True, scale=1., drew=()):
         "From prediction, loss and the gradients that `model` holds, `scale` times too large"
         res = {f'prediction {i}' if i else 'prediction':o.detach().float().clone() for i,o in enumerate(floats(pred))}
-        if loss is not None: res['loss'] = loss.detach().float().clone()
+        if isinstance(loss, Tensor): res['loss'] = loss.detach().float().clone()
         if grads: res |= {f'gradient of {_name(k)}':p.grad.detach().float()/scale for k,p in model.named_parameters() if p.grad is not None}
         return cls(res, set(drew))
 
@@ -79,11 +79,12 @@ def distances(
 
 # %% ../nbs/41_outcome.ipynb #d65c2e2e
 def nudge_tensors(x, size=64):
-    "`x` with each float moved by `size` machine epsilons of fp32, up or down at random"
+    "`x` with each float moved up or down at random, by `size` machine epsilons of fp32, or by one of its own if that is more"
     def move(t):
         if not t.is_floating_point(): return t
         sign = torch.randint(0, 2, t.shape, device=t.device).mul(2).sub(1)
-        return t*(1 + size*torch.finfo(torch.float32).eps*sign)
+        eps = max(size*torch.finfo(torch.float32).eps, torch.finfo(t.dtype).eps)
+        return t*(1 + eps*sign).to(t.dtype)
     with torch.no_grad(): return map_tensors(move, x)
 
 class nudge:
@@ -91,7 +92,7 @@ class nudge:
     def __init__(self, model, size=64): self.params,self.size = [p for p in model.parameters() if p.is_floating_point()],size
     def __enter__(self):
         self.saved = [p.data for p in self.params]
-        for p in self.params: p.data = nudge_tensors(p.data, self.size).to(p.dtype)
+        for p in self.params: p.data = nudge_tensors(p.data, self.size)
     def __exit__(self, *args):
         for p,o in zip(self.params, self.saved): p.data = o
 
@@ -102,7 +103,7 @@ def scale_of(
     "How far rounding moves each tensor of `ref`: what was seen, but no less than for half of the tensors"
     seen = [distances(o, ref) for o in moved]
     own = {k:max(s[k] for s in seen) for k in ref.values}
-    typical = sorted(own.values())[len(own)//2]
+    typical = sorted(own.values())[len(own)//2] if own else 0.
     return {k:max(v, typical) for k,v in own.items()}
 
 # %% ../nbs/41_outcome.ipynb #11e694bf
@@ -113,13 +114,19 @@ class Sameness:
     where:str = '' # The tensor or layer that decides
     error:float|None = None # Relative to the norm of the reference
     allowed:float|None = None
+    blunt:bool = False # Is rounding so large in places that a gradient half as large, or turned round, could pass?
 
     @property
     def verdict(self): return {True:'same', False:'another', None:'cannot tell'}[self.same]
     @property
     def strain(self):
         "Error over what was allowed"
-        return 0. if self.error is None else self.error/self.allowed if self.allowed else math.inf
+        return 0. if not self.error else self.error/self.allowed if self.allowed else math.inf
+    def with_layers(self, layers):
+        "The worse of this and of `layers`, of two as good the one nearer to its limit. Where the steps cannot tell, the layers do"
+        if layers is None or self.same is None: return layers or self
+        rank = {False:0, None:1, True:2}
+        return min((self, layers), key=lambda o: (rank[o.same], -o.strain))
     def __str__(self):
         why = '' if None in (self.error, self.allowed) else f'off by {self.error:.0e}, where {self.allowed:.0e} is allowed'
         return ': '.join([self.verdict] + [o for o in [', '.join(p for p in (self.where, why) if p)] if o])
@@ -136,6 +143,6 @@ def compare(
     allowed = {k:factor*max(v, least) for k,v in scale.items()}
     dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < 1 or v == math.inf}
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
-    if not dist: return Sameness(None, 'rounding is as large as the values')
+    if not dist: return Sameness(None, 'rounding is as large as the values' if allowed else 'the step gives no floating point numbers')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
-    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst])
+    return Sameness(dist[worst] <= allowed[worst], worst, dist[worst], allowed[worst], max(allowed.values()) >= .5)

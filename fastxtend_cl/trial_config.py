@@ -102,13 +102,13 @@ def would_replace(
 # %% ../nbs/42_trial_config.ipynb #b58adf1c
 def trial_configs(
     formats, # Memory formats, or one
-    amp_modes, # Precisions, or one
+    amp_modes, # Precisions, or one; an `AMPMode` is one
     compile:bool=False, # Each compiled too?
     replace:bool=False, # Channels last with drop-ins too?
 ) -> list: # Of `TrialConfig`
     "Each format in each precision; contiguous fp32 first, whether asked for or not"
     with_drop_ins = lambda fmt: [False,True] if replace and fmt == 'channels_last' else [False]
-    compiled = [False,True] if compile else [False]
-    res = [TrialConfig(f, a, c, r) for c in compiled for a in L(amp_modes) for f in L(formats) for r in with_drop_ins(f)]
+    compiled,amps = [False,True] if compile else [False],[getattr(o, 'value', o) for o in L(amp_modes)]
+    res = [TrialConfig(f, a, c, r) for c in compiled for a in amps for f in L(formats) for r in with_drop_ins(f)]
     base = TrialConfig()
     return [base] + [o for o in res if o != base]
