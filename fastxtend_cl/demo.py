@@ -91,7 +91,7 @@ def train_both(
     base,moved = TrialConfig(),'moved by rounding'
     learns = {str(base): base.apply(deepcopy(learn)), str(config): config.apply(deepcopy(learn)), moved: base.apply(deepcopy(learn))}
     with less_random(1):
-        for p in learns[moved].model.parameters(): p.data = nudge_tensors(p.data, config.eps/torch.finfo(torch.float32).eps/2)
+        for p in learns[moved].model.parameters(): p.data = nudge_tensors(p.data, config.eps/torch.finfo(torch.float32).eps)
     res = {k:[] for k in learns}
     for epoch in range(epochs):
         for k,l in learns.items():
