@@ -2,12 +2,20 @@
 over the same batches, and compared."""
 import io
 from contextlib import redirect_stdout
-import torch, pandas as pd
-from fastai.basics import Callback, Tensor
 from fastcore.test import test_eq
+from fastai.vision.all import *
 from fastxtend_cl.all import *
+from fastxtend_cl.test_utils import digits_dls
 
-rows = []
+rows,tmp = [],Path(tempfile.mkdtemp())
+
+def digits(**kwargs): return digits_dls(**{'n':36, 'size':16, 'bs':8, **kwargs})
+def net(n_in=3):
+    body = ConvLayer(n_in, 16), ResBlock(1, 16, 32, stride=2)
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(32, 10))
+def learner(cbs=None, **kwargs):
+    "A small residual network for a few scanned digits"
+    return Learner(digits(), net(), loss_func=CrossEntropyLossFlat(), path=tmp, metrics=accuracy, cbs=cbs, **kwargs)
 
 class Watch(Callback):
     "Note the formats of the model's inputs as they enter it, and the losses; the batch becomes float64"
@@ -54,14 +62,15 @@ def both(
     tol=1e-9, # Largest relative difference of a loss
     double=True, # In float64?
 ):
-    "Run the learner that `make` returns contiguous and in channels last, and compare"
-    (a,ca),(b,cb) = (one_way(make, run, last, double) for last in (False,True))
+    "Run copies of the learner that `make` returns contiguous and in channels last, compare, and return both"
+    with less_random(): start = make()
+    (a,ca),(b,cb) = (one_way(partial(deepcopy, start), run, last, double) for last in (False,True))
     test_eq(cb.formats, {inputs} if inputs else set())
     test_eq(formats(b.model.parameters()), {weights} if weights else set())
     add_row(what, ca.losses, cb.losses, inputs, tol)
     b.to_contiguous()
     assert formats([*b.model.parameters(), *states(b), *(p.grad for p in b.model.parameters() if p.grad is not None)]) <= {'contiguous'}
-    return b
+    return a,b
 
 def table():
     "All rows"
