@@ -1,37 +1,67 @@
-"""What channelslast_summary costs: time and peak memory of a summary of resnet50 at 2x3x224x224, against a plain training step
-of the same model, each in a process of its own. Writes results/summary_cost.json.
+"""What channelslast_summary costs, next to a plain training step (forward, loss, backward, gradients dropped) of the same model in
+channels last, one thread. Time: CPU seconds of the whole process, steps and summaries in turns, after one of each; the ratio is
+that of the medians, so 2 is a summary that takes as long as two steps. Memory: how far one call of either lifts the peak of a fresh
+process above what it held before, model and batch included. A summary reads thousands of events, whatever the size of an image: the
+smaller the step, the higher the ratio. Writes results/summary_cost.json.
 
 python benchmarks/summary_cost.py --commit
 """
 from common import Worker, arguments, memory_mb, save, timing
 if __name__ == '__main__': a = arguments(__doc__, 'summary_cost', device=False, rounds=9)
 
-def measure(kind, rounds):
-    "Quartiles of the seconds of one call, and the most memory that the process ever had. In a process of its own"
-    import torch
-    from torch import nn
-    from torchvision.models import resnet50
+batches = dict(resnet50=(2, 224), efficientnet_b0=(4, 128), mobilenet_v2=(4, 128), unet_resnet18=(4, 128))  # Images, pixels
+
+def calls(name):
+    "A step and a summary of the model `name`"
+    import torch, torchvision
     from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
     from fastxtend_cl.summary import channelslast_summary
     torch.manual_seed(0)
-    model,x,y,loss = apply_channels_last(resnet50()),to_channelslast(torch.randn(2,3,224,224)),torch.tensor([0,1]),nn.CrossEntropyLoss()
+    torch.set_num_threads(1)
+    n,px = batches[name]
+    if name.startswith('unet'):
+        from fastai.vision.all import create_unet_model, resnet18
+        model = create_unet_model(resnet18, 2, (px,px), pretrained=False)
+    else: model = getattr(torchvision.models, name)(num_classes=10)
+    model,x = apply_channels_last(model),to_channelslast(torch.randn(n, 3, px, px))
+    def loss(out): return out.float().square().mean()
     def step():
-        loss(model(x), y).backward()
+        loss(model(x)).backward()
         for p in model.parameters(): p.grad = None
-    def summary(): channelslast_summary(model, x, loss_func=loss, targets=(y,))
-    f = dict(step=step, summary=summary)[kind]
+    def summary(): channelslast_summary(model, x, loss_func=loss)
+    return dict(step=step, summary=summary)
+
+def seconds(name, rounds):
+    "Quartiles of the CPU seconds of each"
+    from time import process_time
+    fns,secs = calls(name),{}
+    for i in range(rounds+1):
+        for k,f in fns.items():
+            began = process_time()
+            f()
+            if i: secs.setdefault(k, []).append(process_time()-began)
+    return {k:timing().quartiles(v) for k,v in secs.items()}
+
+def megabytes(name, kind):
+    "How far one call lifts the peak of this process"
+    f = calls(name)[kind]
+    before = memory_mb()
     f()
-    secs = timing().quartiles([timing().seconds(f) for _ in range(rounds)])
-    return dict(median_s=secs[1], quartiles_s=secs, peak_rss_mb=memory_mb(peak=True))
+    return memory_mb(peak=True)-before
 
 def main():
-    worker,rows = Worker(),{}
-    for kind in ('step','summary'):
-        rows[kind] = worker(measure, kind, a.rounds)
+    worker,rows = Worker(),[]
+    for name,(n,px) in batches.items():
+        secs = worker(seconds, name, a.rounds)
+        memory = {}
+        for k in secs:
+            worker.stop()
+            memory[k] = worker(megabytes, name, k)
         worker.stop()
-    step,summary = rows['step'],rows['summary']
-    memory = step['peak_rss_mb'] and summary['peak_rss_mb']/step['peak_rss_mb']
-    save(a, **rows, time_ratio=summary['median_s']/step['median_s'], memory_ratio=memory)
-    print(rows)
+        rows.append(dict(model=name, batch=f'{n}x3x{px}x{px}', cpu_seconds=secs, time_ratio=secs['summary'][1]/secs['step'][1],
+            memory_mb=memory, memory_ratio=memory['summary']/memory['step']))
+        print(f"{name:16} time {rows[-1]['time_ratio']:.2f} steps, memory {rows[-1]['memory_ratio']:.2f} of a step's", flush=True)
+    medians = {k:dict(median_s=v[1]) for k,v in rows[0]['cpu_seconds'].items()}
+    save(a, rows=rows, time_ratio=rows[0]['time_ratio'], **medians)  # Of the first alone, for the page of costs
 
 if __name__ == '__main__': main()
