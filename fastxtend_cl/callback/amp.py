@@ -73,17 +73,21 @@ class DeviceMixedPrecision(MixedPrecision):
         self.learn.scaler = GradScaler(device.type, **{**self.kwargs, 'enabled':half and self.kwargs.get('enabled', True)})
         self.scales = L()
 
-    def before_batch(self):
-        self.close()
-        self.autocast.__enter__()
-        self.opened = self.autocast
+# %% ../../nbs/10_callback.amp.ipynb #ab000007
+@patch
+def before_batch(self:DeviceMixedPrecision):
+    self.close()
+    self.autocast.__enter__()
+    self.opened = self.autocast
 
-    def after_loss(self): self.close()
+@patch
+def after_loss(self:DeviceMixedPrecision): self.close()
 
-    def close(self):
-        "Leave autocast, if it is open"
-        opened,self.opened = self.opened,None
-        if opened is not None: opened.__exit__(None, None, None)
+@patch
+def close(self:DeviceMixedPrecision):
+    "Leave autocast, if it is open"
+    opened,self.opened = self.opened,None
+    if opened is not None: opened.__exit__(None, None, None)
 
 # %% ../../nbs/10_callback.amp.ipynb #4a6ec4d7
 @patch
