@@ -1,8 +1,8 @@
 """What channelslast_summary costs, next to a plain training step (forward, loss, backward, gradients dropped) of the same model in
 channels last, one thread. Time: CPU seconds of the whole process, steps and summaries in turns, after one of each; the ratio is
-that of the medians, so 2 is a summary that takes as long as two steps. Memory: how far one call of either lifts the peak of a process
-of its own, in which one with a single small image has loaded what PyTorch loads when it is first needed. A summary reads thousands of events, whatever the size of an image: the
-smaller the step, the higher the ratio. Writes results/summary_cost.json.
+that of the medians, so 2 is a summary that takes as long as two steps. Memory: how far one call of either lifts the peak of a
+process of its own, in which one with a single small image has loaded what PyTorch loads when it is first needed. A summary reads
+thousands of events, whatever the size of an image: the smaller the step, the higher the ratio. Writes results/summary_cost.json.
 
 python benchmarks/summary_cost.py --commit
 """
