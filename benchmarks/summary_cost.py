@@ -1,8 +1,8 @@
 """What channelslast_summary costs, next to a plain training step (forward, loss, backward, gradients dropped) of the same model in
 channels last, one thread. Time: CPU seconds of the whole process, steps and summaries in turns, after one of each; the ratio is
-that of the medians, so 2 is a summary that takes as long as two steps. Memory: how far one call of either lifts the peak of a fresh
-process above what it held before, model and batch included. A summary reads thousands of events, whatever the size of an image: the
-smaller the step, the higher the ratio. Writes results/summary_cost.json.
+that of the medians, so 2 is a summary that takes as long as two steps. Memory: how far one call of either lifts the peak of a
+process of its own, in which one with a single small image has loaded what PyTorch loads when it is first needed. A summary reads
+thousands of events, whatever the size of an image: the smaller the step, the higher the ratio. Writes results/summary_cost.json.
 
 python benchmarks/summary_cost.py --commit
 """
@@ -11,14 +11,13 @@ if __name__ == '__main__': a = arguments(__doc__, 'summary_cost', device=False, 
 
 batches = dict(resnet50=(2, 224), efficientnet_b0=(4, 128), mobilenet_v2=(4, 128), unet_resnet18=(4, 128))  # Images, pixels
 
-def calls(name):
-    "A step and a summary of the model `name`"
+def calls(name, n, px):
+    "A step and a summary of the model `name` on `n` images of `px` pixels"
     import torch, torchvision
     from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
     from fastxtend_cl.summary import channelslast_summary
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    n,px = batches[name]
     if name.startswith('unet'):
         from fastai.vision.all import create_unet_model, resnet18
         model = create_unet_model(resnet18, 2, (px,px), pretrained=False)
@@ -34,7 +33,7 @@ def calls(name):
 def seconds(name, rounds):
     "Quartiles of the CPU seconds of each"
     from time import process_time
-    fns,secs = calls(name),{}
+    fns,secs = calls(name, *batches[name]),{}
     for i in range(rounds+1):
         for k,f in fns.items():
             began = process_time()
@@ -44,7 +43,8 @@ def seconds(name, rounds):
 
 def megabytes(name, kind):
     "How far one call lifts the peak of this process"
-    f = calls(name)[kind]
+    calls(name, 1, 64)[kind]()
+    f = calls(name, *batches[name])[kind]
     before = memory_mb()
     f()
     return memory_mb(peak=True)-before
