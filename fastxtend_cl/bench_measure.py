@@ -114,7 +114,7 @@ def turn(self:Measurement, row:BenchRow):
     if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
 
 @patch
-def time(self:Measurement, bar:Progress) -> float: # How far from 1 the speed-up of equals may be
+def time_all(self:Measurement, bar:Progress) -> float: # How far from 1 the speed-up of equals may be
     "Time all in turns"
     ok,plan,base = [r for r in self.todo if r.sameness],self.plan,str(self.base)
     fns = {'again':self.rows[0], **{str(r.config):r for r in ok}}
@@ -154,7 +154,7 @@ def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may 
     try:
         self.each(self.check, bar, plan.checks_s/plan.trials)
         if self.pool.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
-        spread = self.time(bar)
+        spread = self.time_all(bar)
         self.pool.clear()
         self.each(self.layers, bar, plan.layers_s/plan.trials)
         return spread
