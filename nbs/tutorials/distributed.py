@@ -5,11 +5,12 @@ torchrun --standalone --nproc_per_node=2 distributed.py              # two GPUs 
 torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 distributed.py  # on each of two nodes
 python distributed.py --cpu --world 2                   # one process, with batches as large as those of two together
 """
-import argparse, contextlib, json, warnings
+import argparse, contextlib, json, sys, warnings
 warnings.filterwarnings('ignore', category=FutureWarning)
 import torch.distributed as dist
 from fastai.vision.all import *
 from fastai.distributed import *
+from fastai.callback.channelslast import ChannelsLast
 from torch.distributed.nn.functional import all_reduce
 from fastxtend_cl.all import *
 from fastxtend_cl.test_utils import ChannelsLastInputTest, digits_dls
@@ -55,7 +56,7 @@ class ToDouble(Callback):
 
 def loaders(bs, world):
     "Digits in a fixed order; for one process in the order in which `world` processes see them together"
-    dls = digits_dls(n=200, size=16, bs=bs, shuffle=False)
+    dls = digits_dls(n=100, size=16, bs=bs, shuffle=False)
     if world > 1 and not num_distrib():
         train,n = dls.train_ds,len(dls.train_ds)
         parts = [range(r*n//world, (r+1)*n//world) for r in range(world)]
@@ -66,30 +67,19 @@ def loaders(bs, world):
 def model(): return nn.Sequential(ConvLayer(3, 8), ResBlock(1, 8, 16, stride=2), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
 def weights_of(m): return torch.cat([p.detach().flatten() for p in m.parameters()])
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--cpu', action='store_true', help='train on the CPU')
-    p.add_argument('--world', type=int, default=1, help='processes to be compared with, when this is one')
-    p.add_argument('--add', choices=['before','inside','never','fastai'], default='before',
-        help="call to_channelslast before distrib_ctx, inside it, or not; or add fastai's own callback inside")
-    p.add_argument('--json', type=Path, help='write losses and weights here')
-    a = p.parse_args()
-    if a.cpu: default_device(False); for_cpu()
-    if num_distrib():
-        if not a.cpu: torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-        dist.init_process_group('gloo' if a.cpu else 'nccl')
+def train(add, a):
+    "Train once with the format added as `add` says; the losses, and what became of the weights"
     with less_random(): dls,m = loaders(8, a.world),model().double()
     learn = Learner(dls, m, loss_func=CrossEntropyLossFlat(), opt_func=partial(SGD, mom=.9), lr=.05)
     learn.add_cbs([ToDouble, note := Note()])
-    if a.add == 'before': learn.to_channelslast(use_amp=False)
+    if add == 'before': learn.to_channelslast(use_amp=False)
     with learn.no_bar(), learn.no_logging(), (learn.distrib_ctx(cpu=a.cpu) if num_distrib() else contextlib.nullcontext()):
-        if a.add == 'inside': learn.to_channelslast(use_amp=False)
-        if a.add == 'fastai':
-            from fastai.callback.channelslast import ChannelsLast
+        if add == 'inside': learn.to_channelslast(use_amp=False)
+        if add == 'fastai':
             cb = ChannelsLast()
             cb.order = DistributedTrainer.order  # As a callback added inside the context runs
             learn.add_cb(cb)
-        if a.add in ('before','inside'): learn.add_cb(ChannelsLastInputTest)
+        if add in ('before','inside'): learn.add_cb(ChannelsLastInputTest)
         for _ in range(2): learn.fit(2)
     w = weights_of(learn.model)
     spread = 0.
@@ -98,11 +88,29 @@ def main():
         dist.all_gather(every, w)
         spread = max((o-w).abs().max().item() for o in every)
     formats = sorted({memory_format(p) for p in learn.model.parameters() if p.dim()==4} - {'ambiguous'})
-    if rank_distrib()==0:
-        res = dict(processes=max(1, num_distrib()), losses=note.losses, spread_of_weights=spread, weights=formats)
-        if a.json: a.json.write_text(json.dumps(res))
-        print(f"{res['processes']} process(es), weights {', '.join(formats)}, {len(note.losses)} steps, "
-            f"loss {note.losses[0]:.6f} to {note.losses[-1]:.6f}, weights of the processes differ by {spread}")
+    return dict(processes=max(1, num_distrib()), losses=note.losses, spread_of_weights=spread, weights=formats)
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--cpu', action='store_true', help='train on the CPU')
+    p.add_argument('--world', type=int, default=1, help='processes to be compared with, when this is one')
+    p.add_argument('--add', nargs='+', choices=['before','inside','never','fastai'], default=['before'],
+        help="call to_channelslast before distrib_ctx, inside it, or not; or add fastai's own callback inside; several are run in turn")
+    p.add_argument('--json', type=Path, help='write losses and weights here')
+    a = p.parse_args()
+    if a.cpu: default_device(False); for_cpu()
+    if num_distrib():
+        if not a.cpu: torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+        dist.init_process_group('gloo' if a.cpu else 'nccl')
+    found = {}
+    for add in a.add:
+        if dist.is_initialized(): dist.barrier()
+        print(f'now: {add}', file=sys.stderr, flush=True)  # Tells which messages belong to which
+        found[add] = res = train(add, a)
+        if rank_distrib(): continue
+        print(f"{add}: {res['processes']} process(es), weights {', '.join(res['weights'])}, {len(res['losses'])} steps, "
+            f"loss {res['losses'][0]:.6f} to {res['losses'][-1]:.6f}, weights of the processes differ by {res['spread_of_weights']}")
+        if a.json: a.json.write_text(json.dumps(found), encoding='utf-8')
     if dist.is_initialized():
         dist.barrier()  # Nobody leaves before the last has what it waits for
         dist.destroy_process_group()
