@@ -162,7 +162,8 @@ def plot(self:Demo):
         axs[2].plot(range(1, len(epochs)+1), [o.valid_loss for o in epochs], style, marker='o', label=k)
     titles = 'MB copied inside the model, a step','ms a training step','validation loss, by epoch'
     for ax,title in zip(axs, titles): ax.set_title(title, loc='left', fontsize=10)
-    axs[2].set_ylim(bottom=0)
+    axs[0].set_xlim(0, max(1, *(1.05*o.mb for o in self.copies)))
+    axs[2].set_ylim(0, 1.15*max(o.valid_loss for epochs in self.runs.values() for o in epochs))
     axs[2].xaxis.get_major_locator().set_params(integer=True)
     axs[2].legend(frameon=False, fontsize=8)
     for ax in axs[:2]: ax.invert_yaxis()
