@@ -40,6 +40,7 @@ def row_of(exe, resolution, ran, before=None):
     versions = json.loads(subprocess.run([str(exe), '-c', ask_versions, *shown], text=True, capture_output=True, check=True).stdout)
     if before and any(before.get(k) != v for k,v in versions.items()): before = None
     notebooks = {**(before or {}).get('notebooks', {}), **{o['notebook']:dict(passed=o['passed'], commit=o['commit']) for o in ran}}
+    notebooks = {k:v for k,v in notebooks.items() if k in all_notebooks()}  # Others have another name by now
     return dict(resolution=resolution, **versions, notebooks=notebooks, of=len(all_notebooks()))
 
 def all_notebooks(): return sorted(o.relative_to(root).as_posix() for o in root.glob('nbs/**/*.ipynb'))

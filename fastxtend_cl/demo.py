@@ -164,6 +164,7 @@ def plot(self:Demo):
     for ax,title in zip(axs, titles): ax.set_title(title, loc='left', fontsize=10)
     axs[0].set_xlim(0, max(1, *(1.05*o.mb for o in self.copies)))
     axs[2].set_ylim(0, 1.15*max(o.valid_loss for epochs in self.runs.values() for o in epochs))
+    axs[2].set_xlim(.5, len(epochs)+.5)
     axs[2].xaxis.get_major_locator().set_params(integer=True)
     axs[2].legend(frameon=False, fontsize=8)
     for ax in axs[:2]: ax.invert_yaxis()
