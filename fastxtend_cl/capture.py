@@ -6,18 +6,19 @@
 __all__ = ['module_call', 'rebuild', 'tensors_in', 'Layout', 'Held', 'Slot', 'with_slots', 'Call', 'module_calls', 'rng_states',
            'set_rng_states', 'Capture']
 
-# %% ../nbs/31_capture.ipynb #f6bcc784
+# %% ../nbs/31_capture.ipynb #6ddaa1e0
 import dataclasses, weakref
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import copy
+from fastcore.basics import patch
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from .memory_format import to_channelslast
 
-# %% ../nbs/31_capture.ipynb #2a07c359
+# %% ../nbs/31_capture.ipynb #7cfb158d
 def rebuild(
     f, # Function of a `kind`
     x, # A `kind`, or nested tuples, lists, dictionaries and dataclasses of anything
@@ -36,13 +37,15 @@ def rebuild(
     if hasattr(x, '_fields'): return type(x)(*[rebuild(f, o, kind) for o in x])
     return type(x)([rebuild(f, o, kind) for o in x]) if isinstance(x, (tuple,list)) else x
 
-def tensors_in(x):
+def tensors_in(
+    x, # Nested containers of anything
+) -> list: # All tensors
     "All tensors in nested containers, in order"
     res = []
     rebuild(lambda t: (res.append(t), t)[1], x)
     return res
 
-# %% ../nbs/31_capture.ipynb #0bfda82b
+# %% ../nbs/31_capture.ipynb #366cddb7
 @dataclasses.dataclass(frozen=True)
 class Layout:
     "How a tensor lies in its storage"
@@ -67,8 +70,10 @@ class Layout:
 
 class Held:
     "A tensor's value at one moment, without its graph; shares memory until someone writes there"
-    def __init__(self, t):
-        self.t,self.needs_grad = t.detach(),t.requires_grad
+    def __init__(self,
+        t:Tensor, # On any device, of any shape
+    ):
+        self.t,self.needs_grad,self.written = t.detach(),t.requires_grad,False # Is it overwritten in the same call?
         # fastai's `SequentialEx` hands `orig` on as an attribute
         self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
 
@@ -77,12 +82,14 @@ class Slot:
     "The place of a tensor in a nest of containers"
     i:int
 
-def with_slots(x):
+def with_slots(
+    x, # Nested containers of anything
+): # The same, that holds no memory
     "`x` with slots in place of its tensors"
     n = iter(range(len(tensors_in(x))))
     return rebuild(lambda t: Slot(next(n)), x)
 
-# %% ../nbs/31_capture.ipynb #c20313af
+# %% ../nbs/31_capture.ipynb #b47f5314
 @dataclasses.dataclass(eq=False)
 class Call:
     "One call of a module in the reference step"
@@ -106,9 +113,10 @@ class Call:
     inplace:bool=False # Did it return the tensor that it was given?
     grads:list=None # Gradients of the outputs
     input_grads:list=None # What it adds to its inputs' gradients
+    modules:dict=None # Path by module, of its own and those inside that were not called, once someone has asked
     done:bool=False
 
-# %% ../nbs/31_capture.ipynb #0eb817da
+# %% ../nbs/31_capture.ipynb #0e8a71d4
 module_call,_handlers = nn.Module.__call__,[]
 
 @contextmanager
@@ -123,19 +131,30 @@ def module_calls(
         _handlers.pop()
         if not _handlers: nn.Module.__call__ = module_call
 
-def rng_states(device):
+def rng_states(
+    device:torch.device, # Any
+) -> list: # A state (bytes), or two
     "States of the random generators of the CPU and of `device`"
     res = [torch.get_rng_state()]
     return res if device.type == 'cpu' else res+[torch.get_device_module(device.type).get_rng_state(device)]
 
-def set_rng_states(device, states):
+def set_rng_states(
+    device:torch.device, # Any
+    states, # What `rng_states` has told of it
+):
+    "Put the random generators back"
     torch.set_rng_state(states[0])
     if len(states) > 1: torch.get_device_module(device.type).set_rng_state(states[1], device)
 
-# %% ../nbs/31_capture.ipynb #87f780cd
+# %% ../nbs/31_capture.ipynb #1e516ffc
 class Capture(TorchDispatchMode):
-    "Note each call of a module in a forward pass, and the operations that are its own; `left` is told of each call at its end"
-    def __init__(self, paths, device, left, hold=lambda call: True):
+    "Note each call of a module in a forward pass, and the operations that are its own"
+    def __init__(self,
+        paths, # Path by module
+        device, # Where the model runs; random numbers of the CPU and of this device are watched
+        left, # Function of a `Call` and its output tensors, when it has ended
+        hold=lambda call: True, # Function of a `Call`: hold what its children return?
+    ):
         super().__init__()
         self.paths,self.device,self.left,self.hold = paths,device,left,hold
         self.stack,self.counts,self.roots,self.busy = [],Counter(),[],False
@@ -148,57 +167,91 @@ class Capture(TorchDispatchMode):
             if func._schema.is_mutable: self.before_write(call, func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
-    def before_write(self, call, func, args, kwargs):
-        "What is held of a tensor that is about to be overwritten becomes a copy"
-        values = {**{o.name:v for o,v in zip(func._schema.arguments, args)}, **kwargs}
-        written = [values.get(o.name) for o in func._schema.arguments if o.alias_info is not None and o.alias_info.is_write]
-        for t in tensors_in(written):
-            if not t.is_floating_point() or t.layout != torch.strided: continue
-            call.writes = True
-            for h in list(self.held.pop(t.untyped_storage()._cdata, ())): h.t = h.t.clone()
+# %% ../nbs/31_capture.ipynb #e8b5c719
+@patch
+def keep(self:Capture,
+    ts, # Tensors
+): # `Held` tensors
+    "Hold `ts` until their holders are let go"
+    res = [Held(t) for t in ts]
+    for h in res:
+        if h.t.layout == torch.strided and not h.t.is_nested: self.held[h.t.untyped_storage()._cdata].add(h)
+    return res
 
-    def keep(self, ts):
-        res = [Held(t) for t in ts]
-        for h in res:
-            if h.t.layout == torch.strided and not h.t.is_nested: self.held[h.t.untyped_storage()._cdata].add(h)
-        return res
+@patch
+def before_write(self:Capture,
+    call, # `Call` that owns the operation
+    func, # The operation, of which the schema tells what it writes into
+    args,
+    kwargs,
+):
+    "What is held of a tensor that is about to be overwritten becomes a copy"
+    values = {**{o.name:v for o,v in zip(func._schema.arguments, args)}, **kwargs}
+    written = [values.get(o.name) for o in func._schema.arguments if o.alias_info is not None and o.alias_info.is_write]
+    for t in tensors_in(written):
+        if not t.is_floating_point() or t.layout != torch.strided: continue
+        call.writes = True
+        for h in list(self.held.pop(t.untyped_storage()._cdata, ())): h.t,h.written = h.t.clone(),True
 
-    def look_at_rng(self):
-        "Whoever runs now has drawn random numbers if the generators have moved"
-        now = rng_states(self.device)
-        if self.stack and not all(map(torch.equal, now, self.rng)): self.stack[-1].random = True
-        self.rng = now
+# %% ../nbs/31_capture.ipynb #ce87d635
+@patch
+def look_at_rng(self:Capture):
+    "Whoever runs now has drawn random numbers if the generators have moved"
+    now = rng_states(self.device)
+    if self.stack and not all(map(torch.equal, now, self.rng)): self.stack[-1].random = True
+    self.rng = now
 
-    def call(self, m, *args, **kwargs):
+# %% ../nbs/31_capture.ipynb #3772f9db
+@patch
+def enter(self:Capture,
+    m, # Module
+    args,
+    kwargs,
+) -> Call: # The innermost from now on
+    "A call begins"
+    parent,dev = self.stack[-1] if self.stack else None,self.device.type
+    path = self.paths.get(m) or f"{parent.path if parent else ''}({type(m).__name__})"
+    amp = torch.get_autocast_dtype(dev) if torch.is_autocast_enabled(dev) else None
+    call = Call(path, m, self.counts[path], parent, amp, torch.is_grad_enabled(), with_slots((args, kwargs)))
+    self.counts[path] += 1
+    ins = tensors_in((args, kwargs))
+    call.ins,call.mine = self.keep(ins),{id(t):i for i,t in enumerate(ins)}
+    if parent is None: self.roots.append(call)
+    else:
+        parent.children.append(call)
+        parent.links += [(call, j, parent.mine[id(t)]) for j,t in enumerate(ins) if id(t) in parent.mine]
+    self.stack.append(call)
+    return call
+
+@patch
+def leave(self:Capture,
+    call, # The innermost until now
+    out, # What it returns
+):
+    "A call ends: its parent may hold the outputs, and `left` is told"
+    outs,parent = tensors_in(out),call.parent
+    call.inplace = any(id(t) in call.mine for t in outs) and call.writes
+    call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
+    if parent is not None:
+        for t in outs: parent.mine.pop(id(t), None)
+    call.out,call.outs = with_slots(out),self.keep(outs) if parent is not None and self.hold(parent) else []
+    del call.mine
+    self.left(call, outs)
+
+# %% ../nbs/31_capture.ipynb #e8005ec8
+@patch
+def call(self:Capture, m, *args, **kwargs):
+    "Call `m`, and note the call"
+    self.busy = True
+    self.look_at_rng()
+    call = self.enter(m, args, kwargs)
+    self.busy = False
+    try: out = module_call(m, *args, **kwargs)
+    finally:
         self.busy = True
         self.look_at_rng()
-        parent = self.stack[-1] if self.stack else None
-        path = self.paths.get(m) or f"{parent.path if parent else ''}({type(m).__name__})"
-        dev = self.device.type
-        amp = torch.get_autocast_dtype(dev) if torch.is_autocast_enabled(dev) else None
-        call = Call(path, m, self.counts[path], parent, amp, torch.is_grad_enabled(), with_slots((args, kwargs)))
-        self.counts[path] += 1
-        ins = tensors_in((args, kwargs))
-        call.ins,call.mine = self.keep(ins),{id(t):i for i,t in enumerate(ins)}
-        if parent is None: self.roots.append(call)
-        else:
-            parent.children.append(call)
-            parent.links += [(call, j, parent.mine[id(t)]) for j,t in enumerate(ins) if id(t) in parent.mine]
-        self.stack.append(call)
-        self.busy = False
-        try: out = module_call(m, *args, **kwargs)
-        finally:
-            self.busy = True
-            self.look_at_rng()
-            self.stack.pop()
-        outs = tensors_in(out)
-        call.inplace = any(id(t) in call.mine for t in outs) and call.writes
-        call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
-        if parent is not None:
-            for t in outs: parent.mine.pop(id(t), None)
-        call.out,call.outs = with_slots(out),self.keep(outs) if parent is not None and self.hold(parent) else []
-        del call.mine
-        self.left(call, outs)
-        self.rng = rng_states(self.device)
-        self.busy = False
-        return out
+        self.stack.pop()
+    self.leave(call, out)
+    self.rng = rng_states(self.device)
+    self.busy = False
+    return out
