@@ -6,7 +6,7 @@
 __all__ = ['dtypes', 'scales', 'exactly', 'nearby', 'first_line', 'Yardstick', 'judge', 'compare_call', 'Comparison', 'advice',
            'mean_square', 'compare_steps', 'channelslast_parity']
 
-# %% ../nbs/36_parity.ipynb #0db1b608
+# %% ../nbs/36_parity.ipynb #6ee00b4b
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from .replay import Variant, base, floats_to, last, replay
 from .steps import LastRun, Reference, Step, run_step
 from .tf32 import tf32
 
-# %% ../nbs/36_parity.ipynb #cc536a57
+# %% ../nbs/36_parity.ipynb #18bfc258
 def exactly(dtype, seed=None, eps=0.):
     "Run a call in a higher precision; with inputs and saved tensors that are off by `eps` at random if there is a seed"
     f,jitter = floats_to(dtype),None if seed is None else Jitter(eps, seed)
@@ -35,7 +35,7 @@ def nearby(eps):
 
 def first_line(e): return f'{type(e).__name__}: {(str(e).strip().splitlines() or [""])[0]}'
 
-# %% ../nbs/36_parity.ipynb #7cf31e0e
+# %% ../nbs/36_parity.ipynb #79b63ea3
 class Yardstick:
     "What it takes to judge the results of a call, each run when it is first asked for"
     def __init__(self,
@@ -69,7 +69,7 @@ class Yardstick:
             for k,v in self.again(exactly(self.dtype, i, self.prec.jitter)).values.items(): squares[k] += (v-self.exact[k]).square_()
         return {k:v.div_(seeds).sqrt_() for k,v in squares.items()}
 
-# %% ../nbs/36_parity.ipynb #65a6e9bb
+# %% ../nbs/36_parity.ipynb #1c712eb7
 def judge(
     stick, # `Yardstick`
     k, # Name of a result
@@ -107,7 +107,7 @@ def compare_call(
             elif not row.ok: row.note = f'compared with contiguous only, as it does not run in {stick.dtype}'
         yield row
 
-# %% ../nbs/36_parity.ipynb #79a6a5a2
+# %% ../nbs/36_parity.ipynb #2c4b78ef
 class Comparison:
     "Runs each call again in both formats, and in a higher precision where they differ, and keeps the rows"
     def __init__(self, layouts, prone, progress):
@@ -142,7 +142,7 @@ class Comparison:
         if call.image: self.left_out[call.path] = reason
         return grads
 
-# %% ../nbs/36_parity.ipynb #a71c5a8c
+# %% ../nbs/36_parity.ipynb #5380fdcf
 def advice(model, compare, device, amp):
     "What to do about the layers that differ: a known fault's repair, else how to go round it and report it"
     wrong,res = list(dict.fromkeys(r.path for r in sorted(compare.rows, key=lambda r: -r.over) if not r.ok)),[]
@@ -154,7 +154,7 @@ def advice(model, compare, device, amp):
     unknown = [o for o in wrong if o in modules and o not in known and type(modules[o]).__module__.startswith('torch.nn')]
     return res+[report_program(modules[o], compare.shapes[o], str(device), amp) for o in unknown[:1]]
 
-# %% ../nbs/36_parity.ipynb #e4c25598
+# %% ../nbs/36_parity.ipynb #1484b524
 def mean_square(
     out, # Output of a model
     *targets, # Not used
@@ -187,7 +187,7 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
 dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
 scales = dict(fp16=2.**10) # Of the loss, so that gradients are within fp16
 
-# %% ../nbs/36_parity.ipynb #72dfb5c6
+# %% ../nbs/36_parity.ipynb #7f3fce50
 def channelslast_parity(
     model:nn.Module, # Any module; left exactly as it is
     *inputs, # What `model` takes: tensors, or nested containers of them
