@@ -1,19 +1,20 @@
 """Is `channelslast_parity` to be believed? Faults that act in channels last only are planted in networks, one at a time: is each
-found, in the layer that has it and in no other? And 60 architectures, untrained, without a fault, at batch 1, 2 and 8: is all quiet?
-Writes results/parity_faults.json and results/parity_alarms_*.json.
+found, in the layer that has it and in no other? And 70 architectures, untrained, without a fault, at batch 1, 2 and 8: is all quiet?
+Writes results/parity_faults.json, parity_alarms_*.json and parity_cost.json.
 
 python benchmarks/parity_calibration.py faults         # minutes
-python benchmarks/parity_calibration.py tuned          # half of the architectures, on which rules and thresholds were looked at
-python benchmarks/parity_calibration.py held-out       # the other half
+python benchmarks/parity_calibration.py tuned          # 40 architectures, on which rules and thresholds were looked at
+python benchmarks/parity_calibration.py held-out 1 8   # 30 that were not; batch sizes may be named
 python benchmarks/parity_calibration.py fp16           # ten small ones
+python benchmarks/parity_calibration.py cost           # CPU time and memory
 """
 
-import json, sys, time, warnings
+import json, subprocess, sys, time, warnings
 import torch
 from torch import nn
 import torch.nn.functional as F
-from common import environment, results, save
-from fastxtend_cl.parity import channelslast_parity
+from common import child_env, environment, instrument, memory_mb, results
+from fastxtend_cl.parity import channelslast_parity, mean_square
 
 warnings.filterwarnings('ignore')
 
@@ -177,9 +178,8 @@ kinds = [
     'only bf16',
     'only evaluation',
     'functional',
-    'memory position, twice the size',
 ]
-sizes = dict(fp32=0.01, bf16=3 * torch.finfo(torch.bfloat16).eps, fp16=0.01)  # In bf16 1% is one rounding
+sizes = [('fp32', 0.01), ('fp16', 0.01), ('bf16', 0.02), ('bf16', 0.01)]  # Numbers in bf16 lie up to 0.8% apart
 
 
 def target(model, kind, layer_type, x):
@@ -205,10 +205,11 @@ def faults():
     from itertools import product
 
     rows = kept('faults')
-    done = {(r['host'], r['fault'], r['layer'], r['amp']) for r in rows}
-    for (host, make), (i, kind), layer_type, amp in product(hosts().items(), enumerate(kinds), (nn.Conv2d, nn.BatchNorm2d), sizes):
+    done = {(r['host'], r['fault'], r['layer'], r['amp'], r['size']) for r in rows}
+    layers = nn.Conv2d, nn.BatchNorm2d
+    for (amp, size), (host, make), (i, kind), layer_type in product(sizes, hosts().items(), enumerate(kinds), layers):
         name = 'avg_pool2d' if kind == 'functional' else layer_type.__name__
-        if (host, kind, name, amp) in done:
+        if (host, kind, name, amp, size) in done:
             continue
         torch.manual_seed(i)
         model, x = trained(make()), torch.randn(2, 3, 35, 35)
@@ -217,9 +218,9 @@ def faults():
             continue
         path, layer = found
         if kind == 'functional':
-            layer.fault = sizes[amp]
+            layer.fault = size
         else:
-            plant(layer, kind.split(',')[0], sizes[amp] * (1 + ('twice' in kind)))
+            plant(layer, kind, size)
         acts = kind != 'only bf16' or amp == 'bf16'
         p = channelslast_parity(model, x, amp=amp, train=kind != 'only evaluation', progress=False)
         blamed = sorted({r.path for r in p.differing})
@@ -230,7 +231,7 @@ def faults():
                 host=host,
                 layer=name,
                 path=path,
-                size=sizes[amp],
+                size=size,
                 acts=acts,
                 found=not p.ok,
                 located=blamed == ([path] if acts else []),
@@ -253,27 +254,45 @@ def kept(name):
 
 
 def keep(name, rows):
-    save(f'parity_{name}', environment=environment(), rows=rows)
+    "Write them, whole or not at all; each says which version of the code it was made with"
+    rows[-1]['instrument'] = version
+    path = results / f'parity_{name}.json'
+    new = path.with_suffix('.new')
+    new.write_text(json.dumps(dict(environment=environment(), rows=rows), indent=1) + '\n', encoding='utf-8')
+    new.replace(path)
 
 
-tv = '''
-    alexnet densenet121 efficientnet_b0 googlenet inception_v3 mnasnet0_5 mobilenet_v2 mobilenet_v3_small
-    regnet_x_400mf regnet_y_400mf resnet18 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11_bn
-    swin_t convnext_tiny vit_b_32 shufflenet_v2_x1_0
-'''.split()
-tm = '''
-    mobilenetv2_050 tf_mobilenetv3_small_minimal_100 convmixer_768_32 convnextv2_atto cspresnet50 dla34 selecsls42
-    repvgg_a0 edgenext_xx_small efficientnet_lite0 efficientvit_b0 eca_resnet33ts fbnetc_100 fastvit_t8 gernet_s
-    ghostnet_100 hardcorenas_a hgnetv2_b0 skresnet18 rexnet_100 lcnet_050 semnasnet_075 mixnet_s
-    mobilenetv4_conv_small mobileone_s0 nf_resnet26 poolformer_s12 regnety_004 res2net50_14w_8s resnest14d
-'''.split()
-fa = '''
-    xresnet18 xse_resnet18 xresnext18 unet_resnet18 unet_selfattention squeezenet1_0 darknet adaptive_concat
-    pixelshuffle xresnet18_mish
-'''.split()
+version = instrument('fastxtend_cl.parity')
 
 
-def architectures():
+tuned = '''
+    torchvision: alexnet densenet121 efficientnet_b0 inception_v3 mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf resnet18
+    resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_1 swin_t vit_b_32
+    timm: convmixer_768_32 cspresnet50 edgenext_xx_small efficientnet_lite0 efficientvit_b0 fbnetc_100 gernet_s hardcorenas_a lcnet_050
+    mixnet_s mobilenetv2_050 mobilenetv4_conv_small mobileone_s0 poolformer_s12 regnety_004 res2net50_14w_8s selecsls42 semnasnet_075
+    skresnet18 tf_mobilenetv3_small_minimal_100
+    fastai: xresnet18 xresnext18 unet_resnet18 squeezenet1_0 pixelshuffle
+'''
+held_out = '''
+    torchvision: convnext_tiny googlenet mobilenet_v3_large regnet_y_400mf resnet50 shufflenet_v2_x1_5 vgg11_bn
+    timm: convnextv2_atto dla34 dla46_c dpn48b eca_resnet33ts ese_vovnet19b_dw fastvit_t8 ghostnet_100 hgnetv2_b0 hrnet_w18_small
+    mobilevit_xxs nf_resnet26 repvgg_a0 resnest14d rexnet_100 starnet_s1 tf_efficientnetv2_b0 tinynet_e
+    fastai: xse_resnet18 xresnet18_mish unet_selfattention adaptive_concat resnet34
+'''
+
+
+def names(text):
+    "Source and name of each architecture of a list"
+    source = None
+    for o in text.split():
+        if o.endswith(':'):
+            source = o[:-1]
+        else:
+            yield source, o
+
+
+def architectures(half):
+    "Source, name, constructor and image size of each architecture of one list"
     import timm, torchvision
     from fastai.vision.all import (
         Mish,
@@ -294,12 +313,11 @@ def architectures():
         unet_resnet18=lambda: create_unet_model(resnet18, 2, (64, 64), pretrained=False),
         unet_selfattention=lambda: create_unet_model(resnet18, 2, (64, 64), pretrained=False, self_attention=True, blur=True),
         squeezenet1_0=lambda: create_vision_model(squeezenet1_0, 10, pretrained=False),
-        darknet=lambda: create_vision_model(torchvision.models.resnet34, 10, pretrained=False),
+        resnet34=lambda: create_vision_model(torchvision.models.resnet34, 10, pretrained=False),
         adaptive_concat=lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), AdaptiveConcatPool2d(2)),
         pixelshuffle=lambda: nn.Sequential(nn.Conv2d(3, 16, 3), PixelShuffle_ICNR(16, 8, blur=True), nn.Conv2d(8, 3, 3)),
     )
-    fastai['resnet34'] = fastai.pop('darknet')
-    sizes = dict(inception_v3=96, alexnet=80, vit_b_32=64)
+    pixels = dict(inception_v3=96, alexnet=80, vit_b_32=64, dla34=64, dla46_c=64, mobilevit_xxs=64, hrnet_w18_small=64)
 
     def tv_make(k):
         return lambda: torchvision.models.get_model(
@@ -309,20 +327,19 @@ def architectures():
             **({'image_size': 64} if k == 'vit_b_32' else {}),
         )
 
-    return [
-        *[('torchvision', k, tv_make(k), sizes.get(k, 48)) for k in tv],
-        *[('timm', k, lambda k=k: timm.create_model(k, num_classes=10), sizes.get(k, 48)) for k in tm],
-        *[('fastai', k, f, 48) for k, f in fastai.items()],
-    ]
+    def make(source, k):
+        return dict(torchvision=tv_make, timm=lambda k: lambda: timm.create_model(k, num_classes=10), fastai=fastai.get)[source](k)
+
+    return [(o, k, make(o, k), pixels.get(k, 48)) for o, k in names(tuned if half == 'tuned' else held_out)]
 
 
 def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
-    """A row for each architecture of one half, batch size and precision, written as it comes.
-    Rules and thresholds were looked at on the 'tuned' half only"""
+    """A row for each architecture of one list, batch size and precision, written as it comes.
+    Rules and thresholds were looked at on 'tuned' only"""
     rows = kept(f'alarms_{half}')
     done = {(r['name'], r['batch'], r['amp']) for r in rows}
     for bs, amp in [(b, a) for b in batches for a in amps]:
-        for source, name, make, size in architectures()[half == 'held-out' :: 2]:
+        for source, name, make, size in architectures(half):
             if (name, bs, amp) in done or only and name not in only:
                 continue
             torch.manual_seed(0)
@@ -335,7 +352,7 @@ def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
                     modules=p.modules,
                     tensors=len(p.rows),
                     measured=sum(r.contiguous is not None for r in p.rows),
-                    nearest=max([r.over for r in p.rows], default=0.0),
+                    nearest=max([r.over for r in p.rows if r.contiguous is not None], default=0.0),  # Of what was looked at closely
                     differing=[(r.path, r.cls, r.what, r.where, r.error, r.contiguous, r.allowed) for r in p.differing][:5],
                     random=p.random,
                     left_out=p.left_out,
@@ -358,13 +375,54 @@ def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
     return rows
 
 
+def cost():
+    """What it takes: CPU time as a multiple of a training step's, and the most memory beyond what a step needs,
+    each network and precision in a process of its own"""
+    rows = kept('cost')
+    done = {(r['name'], r['amp']) for r in rows}
+    for name, amp in [(o, a) for o in ('resnet18', 'resnet50', 'efficientnet_b0') for a in ('fp32', 'bf16') if (o, a) not in done]:
+        out = subprocess.run([sys.executable, __file__, 'cost', name, amp], capture_output=True, text=True, env=child_env(), check=True)
+        rows.append(json.loads(out.stdout.splitlines()[-1]))
+        print(rows[-1], flush=True)
+        keep('cost', rows)
+
+
+def cost_of(name, amp, shape=(4, 3, 128, 128)):
+    "A row of `cost`, as JSON on a line"
+    import torchvision
+
+    torch.manual_seed(0)
+    model, x = torchvision.models.get_model(name, num_classes=10), torch.randn(shape)
+
+    def step():
+        with torch.autocast('cpu', torch.bfloat16, enabled=amp == 'bf16'):
+            loss = mean_square(model(x))
+        loss.backward()
+        model.zero_grad()
+
+    def seconds(f):
+        start = time.process_time()
+        f()
+        return time.process_time() - start
+
+    step()
+    steps, before = [seconds(step) for _ in range(5)], memory_mb(peak=True)
+    parity = [seconds(lambda: channelslast_parity(model, x, amp=amp, progress=False)) for _ in range(3)]
+    secs, took = min(steps), min(parity)
+    more = memory_mb(peak=True) - before
+    weights = sum(p.nbytes for p in model.parameters()) / 2**20
+    memory = dict(more_mb=more, step_mb=before, weights_mb=weights)
+    print(json.dumps(dict(name=name, amp=amp, shape=shape, step_s=secs, parity_s=took, steps=took / secs, **memory)))
+
+
 def table():
     "What was found, in lines"
-    for amp in sizes:
-        rows = [r for r in kept('faults') if r['amp'] == amp]
+    for amp, size in sizes:
+        rows = [r for r in kept('faults') if (r['amp'], r['size']) == (amp, size)]
         acting, quiet = [r for r in rows if r['acts']], [r for r in rows if not r['acts']]
         print(
             amp,
+            size,
             'planted',
             len(acting),
             'found',
@@ -402,7 +460,10 @@ if __name__ == '__main__':
     if sys.argv[1] == 'faults':
         faults()
     if sys.argv[1] in ('tuned', 'held-out'):
-        alarms(sys.argv[1])
+        alarms(sys.argv[1], batches=[int(o) for o in sys.argv[2:]] or (2, 1, 8))
+    if sys.argv[1] == 'cost':
+        cost_of(*sys.argv[2:]) if sys.argv[2:] else cost()
+        sys.exit()
     if sys.argv[1] == 'fp16':
         for half in ('tuned', 'held-out'):
             alarms(half, ('fp16',), (2,), tiny)  # Slow on a CPU

@@ -6,12 +6,12 @@
 __all__ = ['factor', 'terms', 'adverse', 'seeds', 'Precision', 'Jitter', 'means', 'rms', 'peak', 'difference', 'scaled', 'Worst',
            'Compared', 'at_once', 'compare_tensors', 'same', 'place']
 
-# %% ../nbs/34_compare.ipynb #3c91fc0e
+# %% ../nbs/34_compare.ipynb #6887b48b
 import math
 from dataclasses import dataclass
 import torch
 
-# %% ../nbs/34_compare.ipynb #3a24e56d
+# %% ../nbs/34_compare.ipynb #92258cb3
 factor,terms,adverse,seeds = 2,2000,8,8
 
 @dataclass
@@ -37,7 +37,7 @@ class Precision:
         "By how much inputs are moved to see whether a result cancels out: one rounding at its largest"
         return self.low/2+64*self.acc
 
-# %% ../nbs/34_compare.ipynb #fe2add00
+# %% ../nbs/34_compare.ipynb #e13b8bdb
 class Jitter:
     "Moves each element of the tensors that it is called with by `eps` of itself, at random"
     def __init__(self,
@@ -50,10 +50,10 @@ class Jitter:
         most = 3**.5*self.eps
         return torch.empty(t.shape, dtype=t.dtype, device=t.device).uniform_(1-most, 1+most, generator=self.gens[t.device]).mul_(t)
 
-# %% ../nbs/34_compare.ipynb #ba44f3cb
+# %% ../nbs/34_compare.ipynb #6307c8e1
 def means(t):
-    "Means over all but one dimension: of `t`, whole, then for each of its dimensions"
-    if t.dim() < 2: return [t.mean().view(1), t.view(-1)]
+    "Means over all but one dimension: of `t`, whole, then for each of its dimensions if there are more than one"
+    if t.dim() < 2: return [t.mean().view(1)]
     if t.dim() == 2: return [t.mean().view(1), t.mean(1), t.mean(0)]
     a,b = t.flatten(2).mean(-1),t.mean((0,1))
     return [a.mean().view(1), a.mean(1), a.mean(0), *means(b)[1:]]
@@ -78,7 +78,7 @@ def difference(
     same = (a == y) | (a.isnan() & y.isnan()) | (a == b) | (a.isnan() & b.isnan())
     return torch.where(torch.isfinite(d), d, torch.where(same, 0., torch.inf))
 
-# %% ../nbs/34_compare.ipynb #4ac4ee4b
+# %% ../nbs/34_compare.ipynb #b6d79841
 def scaled(ts, y):
     "`ts` and the exact result `y`, both so that their squares are far from the ends of what a number can be, and the scale"
     finite = y if math.isfinite(y.sum()) else torch.nan_to_num(y, nan=0., posinf=0., neginf=0.)
@@ -86,7 +86,7 @@ def scaled(ts, y):
     if top == 0 or 1e-12 < top < 1e12: return ts,finite,1.
     return [t/top for t in ts],finite/top,top
 
-# %% ../nbs/34_compare.ipynb #18c50bc7
+# %% ../nbs/34_compare.ipynb #d9b71933
 @dataclass
 class Worst:
     "The slice of a tensor that is furthest over what is allowed"
@@ -106,7 +106,7 @@ class Worst:
         unit = own or 1.
         return cls(e/most if most else math.inf if e else 0., dim, i, e/unit, eb/unit, most/unit)
 
-# %% ../nbs/34_compare.ipynb #b4251233
+# %% ../nbs/34_compare.ipynb #6510804b
 class Compared:
     "A tensor in channels last (`l`) against the exact result, as far as that is known, and what is allowed"
     def __init__(self,
@@ -161,7 +161,7 @@ class Compared:
 
     def worst(self, mean=False): return max((self.element(), *self.slices(mean)), key=lambda o: o.over)
 
-# %% ../nbs/34_compare.ipynb #bfc270cc
+# %% ../nbs/34_compare.ipynb #9dcf31f2
 def at_once(b, l, prec):
     "`Worst` for the whole of two tensors of which no slice can differ by more than is allowed; `None` for those that need a closer look"
     if b.dtype.itemsize < 4 or b.numel() == 0: return None
@@ -184,13 +184,13 @@ def compare_tensors(
     quick = None if mean or y is not None or moved is not None else at_once(b, l, prec)
     return quick or Compared(b, l, prec, y, moved, grad).worst(mean)
 
-# %% ../nbs/34_compare.ipynb #5e80fc4f
+# %% ../nbs/34_compare.ipynb #7365fcf6
 def same(a, b):
     "Are all elements equal, NaN and NaN as well?"
     if b is None or a.shape != b.shape: return False
     return torch.equal(a, b) or not math.isfinite(a.sum()) and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
-# %% ../nbs/34_compare.ipynb #cfe95883
+# %% ../nbs/34_compare.ipynb #e2be0758
 _dims = {1:('channel',), 2:('sample','feature'), 3:('sample','index','index'), 4:('sample','channel','row','column'),
     5:('sample','channel','frame','row','column')}
 _weight_dims = {1:('channel',), 2:('output','input'), 4:('output channel','input channel','row','column'),

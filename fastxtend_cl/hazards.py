@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['hazards', 'crash_prone', 'Hazard', 'KnownHazard', 'known_hazards', 'warn_hazards']
 
-# %% ../nbs/01_hazards.ipynb #a9aee166
+# %% ../nbs/01_hazards.ipynb #cbb706e4
 from dataclasses import dataclass
 from warnings import warn
 import torch
 from torch import nn
 
-# %% ../nbs/01_hazards.ipynb #899c1a6f
+# %% ../nbs/01_hazards.ipynb #f540b02d
 def _pair(x):
     "A stride or padding as a tuple, also where a user wrote a number or `'same'` into a layer"
     return x if isinstance(x, (tuple,list)) else (x, x)
@@ -28,7 +28,7 @@ def crash_prone(
     "Convolutions of `model` whose backward pass can crash PyTorch on a CPU in channels last"
     return [k or type(m).__name__ for k,m in model.named_modules() if _crashes(m)]
 
-# %% ../nbs/01_hazards.ipynb #70321219
+# %% ../nbs/01_hazards.ipynb #08c9fbe4
 @dataclass(frozen=True)
 class Hazard:
     "A known fault of PyTorch in channels last"
@@ -37,7 +37,8 @@ class Hazard:
     concerns:object # Function of a module: does it?
     what:str # What goes wrong
     instead:str # What to do
-    mended:tuple=None # First version without it, such as (2,14); `None` if there is none yet
+    mended:tuple=None # First version that can be without it, as reported, such as (2,14); `None` if there is none yet
+    pull:int=0 # Number of the pull request that reports to mend it, if any
     live:object=None # Function without arguments: is it in this build? For what depends on other libraries
 
     @property
@@ -53,14 +54,14 @@ class Hazard:
 def _pads(m): return isinstance(m, nn.AvgPool2d) and max(_pair(m.padding)) > 0
 def _cudnn(lo, hi): return lo <= (torch.backends.cudnn.version() or 0) < hi
 
-# %% ../nbs/01_hazards.ipynb #5ca4f7dc
+# %% ../nbs/01_hazards.ipynb #3a07f0a0
 hazards = [
     Hazard(0, 'cpu', _crashes,
         'training can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution '
         'with a stride and fewer than 16 channels',
         'Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same'),
     Hazard(188344, 'cuda', _pads, 'the gradient of average pooling with padding is wrong',
-        'Pad first (`F.pad`) and pool without padding, or update PyTorch', mended=(2,14)),
+        'Pad first (`F.pad`) and pool without padding, or update PyTorch', mended=(2,14), pull=188345),
     Hazard(163539, 'cuda', lambda m: isinstance(m, nn.Conv3d), 'cuDNN 9.8 to 9.10 can be wrong for 3d convolutions in bf16',
         'Train in fp16 or fp32, or update cuDNN', live=lambda: _cudnn(90800, 91100)),
     Hazard(175189, 'mps', lambda m: isinstance(m, nn.BatchNorm2d), 'the gradients of batch norm can be wrong', 'Train it contiguous'),
@@ -74,7 +75,8 @@ class KnownHazard:
     paths:list # Paths of the layers
 
     def __str__(self):
-        mended = f', mended in {".".join(map(str, self.hazard.mended))}' if self.hazard.mended else ''
+        h = self.hazard
+        mended = f', reported mended in {".".join(map(str, h.mended))} by pull {h.pull}' if h.mended else ''
         name = f'pytorch issue {self.hazard.issue}{mended}'
         return f"{', '.join(self.paths)}: {self.hazard.what}{f' ({name})' if self.hazard.issue else ''}. {self.hazard.instead}"
 
@@ -91,7 +93,7 @@ def known_hazards(
         if paths := [k or type(m).__name__ for k,m in model.named_modules() if h.concerns(m)]: res.append(KnownHazard(h, paths))
     return res
 
-# %% ../nbs/01_hazards.ipynb #2f23c0c4
+# %% ../nbs/01_hazards.ipynb #e3f459b3
 def warn_hazards(
     model:nn.Module, # Any module
 ):

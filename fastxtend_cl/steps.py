@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Step', 'images', 'Reference', 'LastRun', 'run_step', 'convert_all']
 
-# %% ../nbs/33_steps.ipynb #00dd87bb
+# %% ../nbs/33_steps.ipynb #63cee36e
 import torch
 from torch import nn
 from torch.autograd.graph import register_multi_grad_hook
 from .capture import Layout, module_calls, rebuild, rng_states, set_rng_states, tensors_in
 from .replay import Layouts, own_modules, stand_ins
 
-# %% ../nbs/33_steps.ipynb #6fb35bd4
+# %% ../nbs/33_steps.ipynb #d2fba52f
 class Step(nn.Module):
     "A model and its loss as one module"
     def __init__(self, model, loss_func):
@@ -22,31 +22,35 @@ class Step(nn.Module):
 
 def images(x): return any(t.dim() in (4,5) for t in x)
 
-# %% ../nbs/33_steps.ipynb #a8847fb4
+# %% ../nbs/33_steps.ipynb #f8e1bd05
 class Reference:
     "Run a step in contiguous format, and tell `compare` of each call as soon as all is known that it takes to run it again"
-    def __init__(self, compare): self.compare = compare
+    def __init__(self,
+        compare, # Function of a `Call` that has operations of its own; tells what it adds to its inputs' gradients
+        own=None, # Number of such operations in channels last, by path: a module may look at the format
+    ): self.compare,self.own_last,self.hooks = compare,own or {},[]
 
     def left(self, call, outs):
         params = [p for m in own_modules(call) for p in m.parameters(recurse=False)]
         call.image = images([*(h.t for h in call.ins), *outs, *params, *(h.t for c in call.children for h in c.outs)])
-        need = [(i,t) for i,t in enumerate(outs) if t.requires_grad]
+        need,n = [i for i,t in enumerate(outs) if t.requires_grad],len(outs)
         if not need: return self.finish(call)
-        def ready(gs):
-            call.grads = [None]*len(outs)
-            for (i,_),g in zip(need, gs): call.grads[i] = None if g is None else g.detach()
+        def ready(gs): # Must not know the outputs themselves: they know it
+            call.grads = [None]*n
+            for i,g in zip(need, gs): call.grads[i] = None if g is None else g.detach()
             self.finish_if_ready(call)
-        call.hook = register_multi_grad_hook([t for _,t in need], ready)
+        self.hooks.append(register_multi_grad_hook([outs[i] for i in need], ready))
 
     def finish_if_ready(self, call):
         if call.grads is not None and not call.done and all(c.done for c in call.children): self.finish(call)
 
     def finish(self, call):
         "All that is inside `call` is done: its own turn"
-        if call.own: call.input_grads = self.compare(call)
+        if call.own or self.own_last.get(call.path): call.input_grads = self.compare(call)
         else: call.input_grads = self.pass_on(call)
         call.done = True
-        call.ins,call.children,call.links,call.grads = [],[],[o for o in call.links if o[0] is None],call.grads and []
+        for c in call.children: c.outs,c.input_grads,c.out = [],None,None # Nobody asks any more
+        call.ins,call.args,call.children,call.links,call.grads = [],(),[],[o for o in call.links if o[0] is None],call.grads and []
         if call.parent is not None: self.finish_if_ready(call.parent)
 
     def pass_on(self, call):
@@ -58,13 +62,19 @@ class Reference:
         return res
 
     def finish_all(self, call):
-        for c in call.children: self.finish_all(c)
+        "Calls that no gradient reaches have their turn at the end"
+        for c in list(call.children): self.finish_all(c)
         if not call.done: self.finish(call)
 
-# %% ../nbs/33_steps.ipynb #9518c3a0
+    def close(self):
+        "Let go of the step's graph"
+        for h in self.hooks: h.remove()
+        self.hooks = []
+
+# %% ../nbs/33_steps.ipynb #edc39a58
 class LastRun:
     "How each call's tensors lie in a step in channels last"
-    def __init__(self): self.calls,self.own,self.n_own = {},{},0 # `n_own`: calls that have operations of their own
+    def __init__(self): self.calls,self.own,self.n_own,self.hooks = {},{},0,[] # `n_own`: calls that have operations of their own
     def __call__(self, call): return self.calls.setdefault((call.path, call.nth), Layouts())
 
     def left(self, call, outs):
@@ -73,12 +83,17 @@ class LastRun:
         self.own[call.path] = self.own.get(call.path, 0)+call.own
         self.n_own += call.own > 0
         lay.grads = list(lay.outs)
-        call.ins = []
-        need = [(i,t) for i,t in enumerate(outs) if t.requires_grad]
+        call.ins,call.outs,call.args,call.out = [],[],(),None
+        need = [i for i,t in enumerate(outs) if t.requires_grad]
         def ready(gs):
-            for (i,_),g in zip(need, gs):
+            for i,g in zip(need, gs):
                 if g is not None: lay.grads[i] = Layout.of(g)
-        if need: register_multi_grad_hook([t for _,t in need], ready)
+        if need: self.hooks.append(register_multi_grad_hook([outs[i] for i in need], ready))
+
+    def close(self):
+        "Let go of the step's graph"
+        for h in self.hooks: h.remove()
+        self.hooks = []
 
 def run_step(
     step, # `Step`
