@@ -1,7 +1,7 @@
 """What a reader of the source would trip over, one line each; exits with 1 if there is any.
 
 pyflakes findings and lines over 140 characters in code, private names imported across modules, notebook cells that mix an import with code
-of other cells, relative links that lead nowhere.
+of other cells, exported cells over 45 lines, notebooks that share a number, relative links that lead nowhere.
 
 python .ci/check.py
 """
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 root = Path(__file__).resolve().parent.parent
 lib = 'fastxtend_cl'
-widest = 140
+widest,longest = 140,45
 
 def tracked(*globs):
     names = subprocess.check_output(['git', 'ls-files', '--', *globs], cwd=root, text=True).splitlines()
@@ -68,6 +68,18 @@ def long_lines(path):
         where = name(path) if i is None else f'{name(path)}: cell {i}'
         for n,line in enumerate(source.splitlines(), 1):
             if len(line) > widest: yield f'{where}, line {n}: {len(line)} characters'
+
+def long_cells(path):
+    "Exported cells over 45 lines"
+    for i,source in cells(path):
+        n = len(source.splitlines())
+        if n > longest and re.search(r'^#\|\s*exports?\b', source, re.M): yield f'{name(path)}: cell {i}: {n} exported lines'
+
+def same_number(path):
+    "Notebooks beside this one that begin with its number"
+    number = re.match(r'\d+_', path.name)
+    for o in sorted(path.parent.glob(f'{number[0]}*.ipynb')) if number else ():
+        if o.name > path.name: yield f'{name(path)}: {o.name} has the same number'
 
 def own_names(tree):
     "What a cell defines or imports itself"
@@ -138,7 +150,7 @@ def main():
     modules = [o for o in scripts if o.is_relative_to(root/lib)]
     own = [o for o in scripts if o not in modules]  # Written by hand, as notebooks are
     checks = {flakes: [o for o in scripts if o.name != '_modidx.py'], private_imports: scripts, long_lines: notebooks+own,
-        mixed_cells: notebooks, broken_links: notebooks + tracked('*.md')}
+        mixed_cells: notebooks, long_cells: notebooks, same_number: notebooks, broken_links: notebooks + tracked('*.md')}
     found = [line for check,paths in checks.items() for path in paths for line in check(path)]
     print('\n'.join(found) or f'{len(notebooks)} notebooks and {len(scripts)} scripts and modules: nothing to complain of')
     sys.exit(bool(found))
