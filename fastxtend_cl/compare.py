@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['factor', 'terms', 'adverse', 'seeds', 'Precision', 'Jitter', 'means', 'rms', 'peak', 'difference', 'scaled', 'Worst',
-           'Compared', 'at_once', 'compare_tensors', 'same', 'place']
+           'Allowed', 'Compared', 'at_once', 'compare_tensors', 'same', 'place']
 
 # %% ../nbs/34_compare.ipynb #6887b48b
 import math
@@ -106,9 +106,9 @@ class Worst:
         unit = own or 1.
         return cls(e/most if most else math.inf if e else 0., dim, i, e/unit, eb/unit, most/unit)
 
-# %% ../nbs/34_compare.ipynb #6510804b
-class Compared:
-    "A tensor in channels last (`l`) against the exact result, as far as that is known, and what is allowed"
+# %% ../nbs/34_compare.ipynb #6510804a
+class Allowed:
+    "A tensor in channels last (`l`), contiguous and exact, as far as that is known, and how far it may be off"
     def __init__(self,
         b, # Contiguous result
         l, # Channels-last result
@@ -137,6 +137,9 @@ class Compared:
         most = factor*torch.maximum(eb, rounding*p.low*own)+p.order*own+p.tiny/self.unit
         return most if self.moved is None else most+adverse*(moved-2*p.jitter*own).clamp(min=0)
 
+# %% ../nbs/34_compare.ipynb #6510804b
+class Compared(Allowed):
+    "Where the tensor is furthest over what is allowed"
     def element(self):
         "The worst element, relative to itself and the tensor's scale"
         size = self.right.abs().add_(self.right.square().mean().sqrt().clamp(min=torch.finfo(self.right.dtype).tiny))

@@ -75,7 +75,7 @@ class Layouts:
 
 def nth(xs, i): return xs[i] if xs and i < len(xs) else None
 
-# %% ../nbs/32_replay.ipynb #8d00f253
+# %% ../nbs/32_replay.ipynb #8d00f252
 def as_leaf(
     held, # `Held`
     variant, # `Variant`
@@ -92,6 +92,7 @@ def copied(t):
     vars(res).update(vars(t))
     return res
 
+# %% ../nbs/32_replay.ipynb #8d00f253
 class Cut:
     "Answers the calls of a call's children with what they returned in the reference step"
     def __init__(self,
