@@ -12,7 +12,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 import torch
 from torch import nn
-from .capture import Capture, Layout, module_calls, tensors_in
+from .capture import Capture, module_calls
+from .held import Layout, tensors_in
 from .compare import Jitter, Precision, compare_tensors, place, same, seeds
 from .hazards import crash_prone, known_hazards
 from .memory_format import to_channelslast, to_contiguous

@@ -14,7 +14,8 @@ from fastcore.basics import patch
 import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
-from .capture import Call, Slot, module_call, module_calls, rebuild, rng_states, tensors_in
+from .capture import Call, module_call, module_calls, rng_states
+from .held import Slot, rebuild, tensors_in
 from .memory_format import to_channelslast, to_contiguous
 
 # %% ../nbs/32_replay.ipynb #f557a412

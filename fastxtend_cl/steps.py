@@ -9,7 +9,8 @@ __all__ = ['Step', 'images', 'Following', 'Reference', 'LastRun', 'run_step', 'c
 import torch
 from torch import nn
 from torch.autograd.graph import register_multi_grad_hook
-from .capture import Layout, module_calls, rebuild, rng_states, set_rng_states, tensors_in
+from .capture import module_calls, rng_states, set_rng_states
+from .held import Layout, rebuild, tensors_in
 from .replay import Layouts, own_modules, stand_ins
 
 # %% ../nbs/33_steps.ipynb #d2fba52f
