@@ -1,8 +1,11 @@
 """What PyTorch's issues tell of wrong results in channels last, as small checks of the PyTorch at hand: is the fault live, mended,
 or not tried here? Writes results/known_faults-{torch version}.json. Needs PyTorch only.
 
-python benchmarks/known_faults.py
+python benchmarks/known_faults.py --commit
 """
+from common import arguments
+if __name__ == '__main__': a = arguments(__doc__, 'known_faults', device=False)
+
 import json, os, platform, subprocess, sys
 from pathlib import Path
 import torch
@@ -142,10 +145,9 @@ def main():
             live = check(device) if check and has(device) else None
             state = 'not tried here' if live is None else 'live' if live else 'mended'
             rows.append(dict(issue=issue, what=what, device=device, state=state))
-    folder = Path(__file__).parent/'results'
     env = dict(torch=torch.__version__, python=platform.python_version(), machine=platform.machine(), cuda=torch.version.cuda,
         cudnn=torch.backends.cudnn.version() if torch.cuda.is_available() else None)
-    file = folder/f"known_faults-{torch.__version__.split('+')[0]}.json"
+    file = a.out or a.path.with_name(f"known_faults-{torch.__version__.split('+')[0]}.json")
     file.write_text(json.dumps(dict(environment=env, rows=rows), indent=1)+'\n', encoding='utf-8')
     for r in rows: print(f"{r['issue'] or 'found here':>10}  {r['device']:5} {r['state']:15} {r['what']}")
 

@@ -2,18 +2,29 @@
 found, in the layer that has it and in no other? And 70 architectures, untrained, without a fault, at batch 1, 2 and 8: is all quiet?
 Writes results/parity_faults.json, parity_alarms_*.json and parity_cost.json.
 
-python benchmarks/parity_calibration.py faults         # minutes
-python benchmarks/parity_calibration.py tuned          # 40 architectures, on which rules and thresholds were looked at
-python benchmarks/parity_calibration.py held-out 1 8   # 30 that were not; batch sizes may be named
-python benchmarks/parity_calibration.py fp16           # ten small ones
-python benchmarks/parity_calibration.py cost           # CPU time and memory
+python benchmarks/parity_calibration.py faults --commit         # minutes
+python benchmarks/parity_calibration.py tuned --commit          # 40 architectures, on which rules and thresholds were looked at
+python benchmarks/parity_calibration.py held-out --commit 1 8   # 30 that were not; batch sizes may be named
+python benchmarks/parity_calibration.py fp16 --commit           # ten small ones
+python benchmarks/parity_calibration.py cost --commit           # CPU time and memory
 """
+
+from common import arguments, child_env, environment, instrument, memory_mb
+
+
+def what(p):
+    p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'cost', 'table'])
+    p.add_argument('--network', nargs=2, metavar=('NAME', 'PRECISION'), help='of cost: this one, in this process')
+    p.add_argument('--batches', nargs='*', type=int, default=[2, 1, 8], help='of tuned and held-out (default: 2 1 8)')
+
+
+if __name__ == '__main__':
+    a = arguments(__doc__, 'parity', device=False, parser=what)
 
 import json, subprocess, sys, time, warnings
 import torch
 from torch import nn
 import torch.nn.functional as F
-from common import child_env, environment, instrument, memory_mb, results
 from fastxtend_cl.parity import channelslast_parity, mean_square
 
 warnings.filterwarnings('ignore')
@@ -248,15 +259,15 @@ def faults():
 
 
 def kept(name):
-    "Rows of results/parity_{name}.json"
-    path = results / f'parity_{name}.json'
+    "Rows of parity_{name}.json, of an interrupted run or a committed one"
+    path = a.path.with_name(f'parity_{name}.json')
     return json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
 
 
 def keep(name, rows):
     "Write them, whole or not at all; each says which version of the code it was made with"
     rows[-1]['instrument'] = version
-    path = results / f'parity_{name}.json'
+    path = a.path.with_name(f'parity_{name}.json')
     new = path.with_suffix('.new')
     new.write_text(json.dumps(dict(environment=environment(), rows=rows), indent=1) + '\n', encoding='utf-8')
     new.replace(path)
@@ -381,7 +392,8 @@ def cost():
     rows = kept('cost')
     done = {(r['name'], r['amp']) for r in rows}
     for name, amp in [(o, a) for o in ('resnet18', 'resnet50', 'efficientnet_b0') for a in ('fp32', 'bf16') if (o, a) not in done]:
-        out = subprocess.run([sys.executable, __file__, 'cost', name, amp], capture_output=True, text=True, env=child_env(), check=True)
+        command = [sys.executable, __file__, 'cost', '--network', name, amp]
+        out = subprocess.run(command, capture_output=True, text=True, env=child_env(), check=True)
         rows.append(json.loads(out.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
         keep('cost', rows)
@@ -457,14 +469,14 @@ tiny = '''
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
-    if sys.argv[1] == 'faults':
+    if a.what == 'faults':
         faults()
-    if sys.argv[1] in ('tuned', 'held-out'):
-        alarms(sys.argv[1], batches=[int(o) for o in sys.argv[2:]] or (2, 1, 8))
-    if sys.argv[1] == 'cost':
-        cost_of(*sys.argv[2:]) if sys.argv[2:] else cost()
-        sys.exit()
-    if sys.argv[1] == 'fp16':
+    if a.what in ('tuned', 'held-out'):
+        alarms(a.what, batches=a.batches)
+    if a.what == 'cost':
+        cost_of(*a.network) if a.network else cost()
+    if a.what == 'fp16':
         for half in ('tuned', 'held-out'):
             alarms(half, ('fp16',), (2,), tiny)  # Slow on a CPU
-    table()
+    if a.what != 'cost':
+        table()

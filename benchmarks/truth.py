@@ -10,12 +10,29 @@ in training, with hooks on each module), and hooks on leaf modules that compare 
 
 Where this reference is what is wrong, `reasons` in truth_cases.py says so, case by case; such rows are listed as `explained`.
 
-Writes results/{out}.json: the counts, and each case that disagrees, with both sides.
+Writes results/truth-layers.json or truth-models.json, as `--name` says: the counts, and each case that disagrees, with both sides.
 
-python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --out truth-layers
-python benchmarks/truth.py --only held_out models --out truth-models
-python benchmarks/truth.py --only held_out models --out truth-models --again swin_v2_t  # That model once more; the others stay as they are
+python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --name truth-layers --commit
+python benchmarks/truth.py --only held_out models --name truth-models --commit
+# one model once more, the others stay as they are:
+python benchmarks/truth.py --only held_out models --name truth-models --commit --again swin_v2_t
 """
+
+from common import arguments, save
+
+kinds = ['layers', 'layers3d', 'held_out_layers', 'held_out_layers3d', 'models', 'held_out']
+
+
+def more(p):
+    p.add_argument('--only', nargs='*', default=kinds, choices=kinds)
+    p.add_argument('--name', dest='file', default='truth', help='of the result, without .json')
+    p.add_argument('--match', default='', help='only cases with this in their name; nothing is written')
+    p.add_argument('--precision', default='', help='only cases of this precision; nothing is written')
+    p.add_argument('--again', nargs='*', default=[], help='run the cases of these names once more, and replace them in the results')
+
+
+if __name__ == '__main__':
+    a = arguments(__doc__, 'truth', device=False, parser=more)
 
 import argparse, ast, gc, json, warnings
 
@@ -28,7 +45,6 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._pytree import tree_leaves
 import truth_cases
-from common import results, save
 from fastxtend_cl.memory_format import apply_channels_last, to_channelslast
 from fastxtend_cl.summary import channelslast_summary
 import fastai, fastai.layers, timm.layers, torch.utils.checkpoint
@@ -287,14 +303,7 @@ def model_cases(which):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--only', nargs='*', default=['layers', 'layers3d', 'held_out_layers', 'held_out_layers3d', 'models', 'held_out'])
-    p.add_argument('--match', default='')
-    p.add_argument('--out', default='truth')
-    p.add_argument('--precision', default='')
-    p.add_argument('--again', nargs='*', default=[], help='Run the cases of these names once more, and replace them in the results')
-    a = p.parse_args()
-    a.path = results / f'{a.out}.json'
+    a.path = a.out or a.path.with_name(f'{a.file}.json')
     gc.freeze()  # The libraries take a second to look through, a case a tenth of that
     rows = earlier(a.path, a.again) if a.again else []
     for which in a.only:
