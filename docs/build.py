@@ -17,6 +17,7 @@ nbs,pages,site = root/'nbs',root/'build/pages',root/'_docs'
 top_pages = {'CONTRIBUTING.md':'contributing.md', 'CHANGELOG.md':'changelog.md'}  # Pages that are no notebooks
 re_link = re.compile(r'!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
 re_own = re.compile(r'\[`([^`\]]+)`\]\(/([\w./]+)\.html#([\w.]+)\)')
+re_events = re.compile(r'\*, after_create:NoneType=None.*?(?=\n\))', re.DOTALL)  # A fastai callback takes a function for each event
 re_source = re.compile(r'\[source\]\(([^)]*)\)\{[^}]*\}\n*')
 
 def page(path):
@@ -85,6 +86,7 @@ class Page:
         self.names.append((shown[1], target, re_own.sub(r'`\1`', one_line[-1]) if one_line else ''))
         text = text.replace(f'### {shown[1]}\n', f'({target})=\n### {shown[1]}\n')
         text = text.replace('```python\n', '```{code-block} python\n:class: signature\n')
+        text = re_events.sub('**events', text)
         return mk_cell(self.links(text), 'markdown')
 
     def links(self, text):
