@@ -41,6 +41,7 @@ class Call:
     grads:list=None # Gradients of the outputs
     input_grads:list=None # What it adds to its inputs' gradients
     modules:dict=None # Path by module, of its own and those inside that were not called, once someone has asked
+    ran:object=None # `Rerun` that was its run in the reference step, if it ran by itself
     done:bool=False
 
 # %% ../nbs/31_capture.ipynb #0e8a71d4
@@ -81,9 +82,10 @@ class Capture(TorchDispatchMode):
         device, # Where the model runs; random numbers of the CPU and of this device are watched
         left, # Function of a `Call` and its output tensors, when it has ended
         hold=lambda call: True, # Function of a `Call`: hold what its children return?
+        run=lambda call, args, kwargs: module_call(call.module, *args, **kwargs), # Runs a `Call`
     ):
         super().__init__()
-        self.paths,self.device,self.left,self.hold = paths,device,left,hold
+        self.paths,self.device,self.left,self.hold,self.run = paths,device,left,hold,run
         self.stack,self.counts,self.roots,self.busy = [],Counter(),[],False
         self.held = defaultdict(weakref.WeakSet) # Those that share a storage
 
@@ -118,7 +120,11 @@ def before_write(self:Capture,
     for t in tensors_in(written):
         if not t.is_floating_point() or t.layout != torch.strided: continue
         call.writes = True
-        for h in list(self.held.pop(t.untyped_storage()._cdata, ())): h.t,h.written = h.t.clone(),True
+        copies = {}
+        for h in list(self.held.pop(t.untyped_storage()._cdata, ())):
+            key = h.t.storage_offset(),h.t.shape,h.t.stride()
+            if key not in copies: copies[key] = h.t.clone()
+            h.t,h.written = copies[key],True
 
 # %% ../nbs/31_capture.ipynb #ce87d635
 @patch
@@ -161,7 +167,7 @@ def leave(self:Capture,
     call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
-    call.out,call.outs = with_slots(out),self.keep(outs) if parent is not None and self.hold(parent) else []
+    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None and self.hold(parent) else []
     del call.mine
     self.left(call, outs)
 
@@ -173,7 +179,7 @@ def call(self:Capture, m, *args, **kwargs):
     self.look_at_rng()
     call = self.enter(m, args, kwargs)
     self.busy = False
-    try: out = module_call(m, *args, **kwargs)
+    try: out = self.run(call, args, kwargs)
     finally:
         self.busy = True
         self.look_at_rng()

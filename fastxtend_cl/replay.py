@@ -73,6 +73,7 @@ class Layouts:
     outs:list=field(default_factory=list)
     grads:list=field(default_factory=list) # Of the outputs
     input_grads:list=field(default_factory=list)
+    alone:bool=False # Did the call do nothing but calculate, with no call in it?
 
 def nth(xs, i): return xs[i] if xs and i < len(xs) else None
 
@@ -162,7 +163,7 @@ class Rerun:
 @patch
 def forward(self:Rerun,
     grad=True, # With gradients?
-):
+): # What it returned
     "Run the own operations; `values` are then what they made: outputs, inputs of the modules cut out, statistics"
     call,m,cut = self.call,self.call.module,self.cut
     amp = self.variant.autocast and call.autocast
@@ -173,13 +174,15 @@ def forward(self:Rerun,
         args,kwargs = rebuild(lambda s: cut.give(self.leaves[s.i], call.ins[s.i]), call.args, Slot)
         states = rng_states(self.device) if call.random else []
         saved = saved_tensors_hooks(self.variant.saved, lambda t: t) if self.variant.saved else nullcontext()
-        with saved: self.outs = [(t, cut.untouched(t)) for t in tensors_in(module_call(m, *args, **kwargs))]
+        with saved: out = module_call(m, *args, **kwargs)
+        self.outs = [(t, cut.untouched(t)) for t in tensors_in(out)]
         self.drew = call.random and not all(map(torch.equal, states, rng_states(self.device)))
         self.params = {k:p for k,p in self.named('_parameters').items() if p.requires_grad}
         self.values = {k:b for k,b in self.named('_buffers').items() if b.is_floating_point()}
     self.values.update({_number('output', i, len(self.outs)):t for i,(t,leaf) in enumerate(self.outs) if leaf is None})
     for c,ts in cut.seen.items():
         self.values.update({f"{_number('input', i, len(ts))} of {_short(c, call)}":t for i,(t,leaf) in enumerate(ts) if leaf is None})
+    return out
 
 # %% ../nbs/32_replay.ipynb #8130eed7
 @patch
@@ -212,6 +215,18 @@ def backward(self:Rerun): # What the call adds to its inputs' gradients
     return [grads.get(id(t)) for t in self.leaves]
 
 # %% ../nbs/32_replay.ipynb #3d78183b
+@patch
+def finished(self:Rerun,
+    backward=True, # With the backward pass?
+    outs=(), # `Held` outputs, if someone may have written there since
+) -> Replay:
+    "Run the own operations backward, and tell what there was"
+    touched = set(self.values)
+    self.values.update({k:h.t for i,h in enumerate(outs) if (k := _number('output', i, len(outs))) in touched})
+    grads = self.backward() if backward else [None]*len(self.leaves)
+    values = {k:t.detach() for k,t in self.values.items() if t.is_floating_point() and t.layout == torch.strided}
+    return Replay(values, grads, self.drew, touched)
+
 def replay(
     call:Call, # Call to run again, with its inputs, its children's outputs and its outputs' gradients
     variant:Variant, # How
@@ -221,7 +236,4 @@ def replay(
     "Run the own operations of `call` again, forward and backward"
     run = Rerun(call, variant, layouts)
     run.forward(backward)
-    touched = set(run.values)
-    grads = run.backward() if backward else [None]*len(run.leaves)
-    values = {k:t.detach() for k,t in run.values.items() if t.is_floating_point() and t.layout == torch.strided}
-    return Replay(values, grads, run.drew, touched)
+    return run.finished(backward)
