@@ -20,7 +20,7 @@ from .memory_format import to_channelslast, to_contiguous
 from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
 from .replay import Variant, base, floats_to, last, replay
-from .steps import LastRun, Reference, Step, run_step
+from .steps import LastRun, Reference, Step, contiguous, run_step
 from .tf32 import tf32
 
 # %% ../nbs/36_parity.ipynb #18bfc258
@@ -117,21 +117,13 @@ class Comparison:
     "Runs each call again in both formats, and in a higher precision where they differ, and keeps the rows"
     def __init__(self, layouts, prone, progress):
         self.layouts,self.prone,self.progress = layouts,prone,progress
-        self.rows,self.random,self.left_out,self.shapes,self.replays = [],[],{},{},0
+        self.rows,self.random,self.left_out,self.shapes = [],[],{},{}
 
-    def again(self, call, variant, whole=False):
-        self.replays += 1
-        return replay(call, replace(variant, whole=whole), self.layouts)
-
-    def contiguous(self, call):
-        "What `call` gives in contiguous format: in the reference step, if it ran by itself there"
-        ran,call.ran = call.ran,None
-        if ran is None or call.random: return self.again(call, base)
-        return ran.finished(outs=call.outs)
+    def again(self, call, variant, whole=False): return replay(call, replace(variant, whole=whole), self.layouts)
 
     def __call__(self, call):
         if self.progress: self.progress.add()
-        try: b = self.contiguous(call)
+        try: b = contiguous(call, self.layouts)
         except Exception as e: return self.leave_out(call, f'cannot run again by itself: {first_line(e)}', [None]*len(call.ins))
         if not call.image: return b.input_grads
         if b.drew:
