@@ -21,7 +21,7 @@ from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
 from .replay import Variant, base, floats_to, last, replay
 from .steps import LastRun, Reference, Step, contiguous, run_step
-from .tf32 import tf32
+from .tf32 import tf32, tf32_eps
 
 # %% ../nbs/36_parity.ipynb #18bfc258
 def exactly(dtype, seed=None, eps=0.):
@@ -115,8 +115,8 @@ def compare_call(
 # %% ../nbs/36_parity.ipynb #2c4b78ef
 class Comparison:
     "Runs each call again in both formats, and in a higher precision where they differ, and keeps the rows"
-    def __init__(self, layouts, prone, progress):
-        self.layouts,self.prone,self.progress = layouts,prone,progress
+    def __init__(self, layouts, prone, progress, low=0.):
+        self.layouts,self.prone,self.progress,self.low = layouts,prone,progress,low
         self.rows,self.random,self.left_out,self.shapes = [],[],{},{}
 
     def again(self, call, variant, whole=False): return replay(call, replace(variant, whole=whole), self.layouts)
@@ -138,7 +138,7 @@ class Comparison:
         except Exception as e: return self.leave_out(call, f'breaks in channels last: {first_line(e)}', b.input_grads)
         self.layouts(call).input_grads = [None if g is None else Layout.of(g) for g in l.input_grads]
         self.shapes[call.path] = [tuple(h.t.shape) for h in call.ins]
-        self.rows += compare_call(call, b, l, partial(self.again, whole=whole))
+        self.rows += compare_call(call, b, l, partial(self.again, whole=whole), self.low)
         return b.input_grads
 
     def leave_out(self, call, reason, grads):
@@ -176,7 +176,7 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
     try: run(to_channelslast, capture=Capture(paths, device, lay.left, hold=lambda c: False), backward=not prone)
     except Exception: pass # The layer that breaks is named when its turn comes
     finally: lay.close()
-    res = Comparison(lay, prone, Progress(lay.n_own) if progress else None)
+    res = Comparison(lay, prone, Progress(lay.n_own) if progress else None, tf32_eps(device))
     ref = Reference(res, lay)
     capture = Capture(paths, device, ref.left, hold=lambda c: lay.own.get(c.path, 1) > 0, run=ref.run)
     try:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.autograd.graph import register_multi_grad_hook
 from .capture import module_call, module_calls, rng_states, set_rng_states
-from .held import Layout, rebuild, tensors_in
-from .replay import Layouts, Rerun, base, own_modules, replay, stand_ins
+from .held import Layout, Layouts, rebuild, stand_ins, tensors_in
+from .replay import Rerun, base, own_modules, replay
 
 # %% ../nbs/33_steps.ipynb #d2fba52f
 class Step(nn.Module):
