@@ -33,7 +33,8 @@ class Precision:
         "That of a module of such `tensors` and further `dtypes`: the lowest, or `low` if that is lower"
         ts = [t for t in tensors if t.is_floating_point()]
         info = max(map(torch.finfo, {t.dtype for t in ts} | set(dtypes) or {torch.float32}), key=lambda o: o.eps)
-        return cls(max(info.eps, low), min(info.eps, torch.finfo(torch.float32).eps), info.smallest_normal*info.eps, max(map(terms, ts), default=1.))
+        acc,sums = min(info.eps, torch.finfo(torch.float32).eps),max(map(terms, ts), default=1.)
+        return cls(max(info.eps, low), acc, info.smallest_normal*info.eps, sums)
 
     @property
     def order(self):
@@ -156,7 +157,8 @@ class Compared(Allowed):
         size = self.right.abs().add_(self.right.square().mean().sqrt().clamp(min=torch.finfo(self.right.dtype).tiny))
         one,e = size.new_ones(1),self.dl.abs().div_(size).view(-1)
         eb = one*(0. if self.db is None else peak(self.db/size))
-        if self.moved is not None: return Worst.of(None, e, eb, one, self.allowed(eb, one, (self.moved/size).view(-1), self.largest))
+        if self.moved is not None:
+            return Worst.of(None, e, eb, one, self.allowed(eb, one, (self.moved/size).view(-1), self.largest))
         i = e.argmax() # What is allowed is the same everywhere
         res = Worst.of(None, e[i].view(1), eb, one, self.allowed(eb, one, None, self.largest))
         res.index = int(i)

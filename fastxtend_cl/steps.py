@@ -142,7 +142,8 @@ class LastRun(Following):
         self.n_own += call.own > 0
         lay.grads = list(lay.outs)
         given = any(h.written or h.attrs for h in call.ins)
-        lay.alone = call.own > 0 and not (call.children or call.random or call.inplace or given or isinstance(call.module, torch.jit.ScriptModule))
+        more = call.children or call.random or call.inplace or given or isinstance(call.module, torch.jit.ScriptModule)
+        lay.alone = call.own > 0 and not more
         call.ins,call.outs,call.args,call.out = [],[],(),None
         if call.parent is None: self.forward = False
         def ready(gs):
