@@ -182,7 +182,7 @@ class Compared(Allowed):
 
 # %% ../nbs/34_compare.ipynb #9dcf31f2
 def at_once(b, l, prec):
-    "`Worst` for the whole of two tensors of which no slice can differ by more than half of what is allowed; `None` for those that need a closer look"
+    "`Worst` of two tensors of which no slice can differ by over half of what is allowed; `None` if that takes a closer look"
     if b.dtype.itemsize < 4 or b.numel() == 0: return None
     most,e = prec.order+factor*.25*prec.low,peak(l-b)
     if e == 0: return Worst(0., -1, 0, 0., 0., most)
