@@ -3,9 +3,12 @@
 python docs/build.py            # _proc/, then _docs/index.html
 python docs/build.py --check    # the same, and every warning, dead link or dead anchor is an error
 """
-import argparse, re, shutil, subprocess, sys
+import argparse, ast, re, shutil, subprocess, sys
+from functools import cache
 from html.parser import HTMLParser
+from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from urllib.parse import unquote, urlsplit
 import yaml
 from fastcore.nbio import mk_cell, read_nb, write_nb
@@ -17,8 +20,11 @@ nbs,pages,site = root/'nbs',root/'build/pages',root/'_docs'
 top_pages = {'CONTRIBUTING.md':'contributing.md', 'CHANGELOG.md':'changelog.md'}  # Pages that are no notebooks
 re_link = re.compile(r'!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)')
 re_own = re.compile(r'\[`([^`\]]+)`\]\(/([\w./]+)\.html#([\w.]+)\)')
+re_head = re.compile(r'(<thead>)(.*?)(</thead>)', re.DOTALL)
 re_events = re.compile(r'\*, after_create:NoneType=None.*?(?=\n\))', re.DOTALL)  # A fastai callback takes a function for each event
 re_source = re.compile(r'\[source\]\(([^)]*)\)\{[^}]*\}\n*')
+re_place = re.compile(r'\[source\]\([^)]*?(fastxtend_cl/[\w/]+\.py)#L(\d+)\)')
+inherited = {'Return repr(self).', 'Return str(self).'}  # Docstrings that Python has for methods without one
 
 def page(path):
     "Where the notebook `path`, relative to `nbs/`, stands among the pages: its name without the number"
@@ -40,6 +46,47 @@ def in_columns(output):
     plain = output.get('text') or ('' if {'text/html', 'text/markdown'} & data.keys() else data.get('text/plain', ''))
     return len(re.findall(r'^.*\S {2,}\S', ''.join(plain), re.M)) > 2
 
+def one_head(m):
+    "The head of a pandas table with the names of its index in the same row as those of its columns"
+    *above,names = re.findall(r'<tr.*?</tr>', m[2], re.S)
+    cells = lambda row: re.findall(r'(<th[^>]*>)(.*?)(</th>)', row, re.S)
+    text = lambda row: [t.replace('&nbsp;', '').strip() for _,t,_ in cells(row)]
+    n = len([t for t in text(names) if t])
+    if not above or not n or any(text(names)[n:]) or any(text(above[-1])[:n-1]): return m[0]
+    new = [' / '.join(filter(None, o)) for o in zip(text(names), text(above[-1])[:n])]
+    for (a,_,b),t in zip(cells(above[-1]), new): above[-1] = above[-1].replace(a + _ + b, f'<th class="index">{t}{b}', 1)
+    return m[1] + '\n'.join(above) + m[3]
+
+@cache
+def definitions(path):
+    "Classes and functions of a module, by name, with its lines"
+    src = (root/path).read_text(encoding='utf-8')
+    return {o.name:o for o in ast.walk(ast.parse(src)) if isinstance(o, (ast.ClassDef, ast.FunctionDef))},src.splitlines()
+
+def short_names(code):
+    "A signature without the modules of its types, and without what says nothing"
+    code,*comment = code.split(' # ', 1)
+    for old,new in ((r'torch\.nn\.modules\.module\.Module', 'nn.Module'), (r'\b(?!nn\.)(?:\w+\.)+(?=[A-Z])', ''), (r':NoneType=', '='),
+                    (r"<(\w+\.\w+): '\w+'>", r'\1'), (r'<function (\w+)[^>]*>', r'\1')): code = re.sub(old, new, code)
+    return ' # '.join([code, *comment])
+
+def signature(name, path, code):
+    "What `show_doc` wrote of `name`, as one would write it: fields of a dataclass with what they are, a class as a class"
+    known,lines = definitions(path) if path else ({}, [])
+    node = known.get(name.split('.')[-1])
+    code = '\n'.join(map(short_names, code.splitlines()))
+    if isinstance(node, ast.ClassDef):
+        fields = [o for o in node.body if isinstance(o, ast.AnnAssign)]
+        if fields and any('dataclass' in ast.unparse(o) for o in node.decorator_list):
+            return '\n'.join([f'class {node.name}:', *lines[fields[0].lineno-1:fields[-1].end_lineno]])
+        return code.replace('def ', 'class ', 1).replace(')->None:', '):')
+    if node and any('as_prop' in ast.unparse(o) or ast.unparse(o) == 'property' for o in node.decorator_list): return '@property\n' + code
+    return code
+
+def broken(line, width=100):
+    "`line`, on several lines if it is a long sentence that stands beside columns"
+    return fill(line, width, subsequent_indent='  ') if len(line) > width and not re.search(r'\S {2,}\S', line) else line
+
 def label(path, name):
     "The target of `name`'s documentation on the page of `path`"
     return f'{page(path).with_suffix("").as_posix()}-{name}'.lower()
@@ -47,8 +94,10 @@ def label(path, name):
 class Page:
     "One processed notebook, as MyST-NB takes it"
     def __init__(self, path):
-        self.path,self.nb,self.names = path,read_nb(root/'_proc'/path),[]
-        self.nb.cells = [c for cell in self.nb.cells if (c := self.cell(cell))]
+        self.path,self.nb,self.names,self.lines = path,read_nb(root/'_proc'/path),[],{}
+        cells = [c for cell in self.nb.cells if (c := self.cell(cell))]
+        runs = groupby(cells, lambda c: id(c) in self.lines)  # nbdev documents the last name of a cell first
+        self.nb.cells = [c for docs,run in runs for c in (sorted(run, key=lambda c: self.lines[id(c)]) if docs else run)]
 
     def cell(self, c):
         if c.cell_type == 'raw': return self.title(yaml.safe_load(c.source.strip().strip('-')))
@@ -58,10 +107,14 @@ class Page:
         if src.startswith('show_doc('): return self.doc(src, c.outputs)
         hide = {'echo':'remove-input', 'output':'remove-output', 'include':'remove-cell'}
         tags = [tag for k,tag in hide.items() if opts.get(k) == 'false'] + (['hide-input'] if 'code-fold' in opts else [])
-        if any(map(in_columns, c.outputs)): tags.append('columns')
+        if any(map(in_columns, c.outputs)):
+            tags.append('columns')
+            for o in c.outputs:
+                if 'text' in o: o['text'] = '\n'.join(map(broken, ''.join(o['text']).split('\n')))
         res = mk_cell(src, outputs=c.outputs, metadata={'tags':tags})
         for o in res.outputs:  # Links in a table that a cell wrote
             if 'text/markdown' in (data := o.get('data', {})): data['text/markdown'] = self.links(''.join(data['text/markdown']))
+            if 'text/html' in data: data['text/html'] = re_head.sub(one_head, ''.join(data['text/html']))
         return res
 
     def title(self, front):
@@ -77,17 +130,21 @@ class Page:
         name = src.split('(', 1)[1].split(')')[0].split(',')[0]
         text = next((''.join(o.data['text/markdown']) for o in outputs if 'text/markdown' in o.get('data', {})), '')
         if not text: return
-        url = get_config().git_url
+        url,place = get_config().git_url,re_place.search(text)
         text = re_source.sub(lambda m: f'[source]({m[1]})\n\n' if url else '', text.removeprefix('---\n\n'))
         shown = re.search(r'^### (.+)$', text, re.MULTILINE)
         one_line = re.findall(r'^\*(.+)\*$', text, re.MULTILINE)
+        if '.' in shown[1] and (not one_line or one_line[-1] in inherited): return  # An event, or a method of Python's: known to all
         twice = sum(n.lower() == shown[1].lower() for n,_,_ in self.names)  # `replay` and `Replay` would be one
         target = label(self.path, name) + '-2'*twice
+        head = shown[1].replace('_', r'\_')
         self.names.append((shown[1], target, re_own.sub(r'`\1`', one_line[-1]) if one_line else ''))
-        text = text.replace(f'### {shown[1]}\n', f'({target})=\n### {shown[1]}\n')
-        text = text.replace('```python\n', '```{code-block} python\n:class: signature\n')
-        text = re_events.sub('**events', text)
-        return mk_cell(self.links(text), 'markdown')
+        text = text.replace(f'### {shown[1]}\n', f'({target})=\n{{.api}}\n### {head}\n')
+        code = lambda m: f'```{{code-block}} python\n:class: signature\n\n{signature(name, place and place[1], m[1])}\n```'
+        text = re.sub(r'```python\n(.*?)\n```', code, re_events.sub('**events', text), count=1, flags=re.DOTALL)
+        res = mk_cell(self.links(text), 'markdown')
+        if place: self.lines[id(res)] = int(place[2])
+        return res
 
     def links(self, text):
         "`text` with links to notebooks and files as they are on this site"

@@ -20,6 +20,6 @@ html_theme = 'sphinx_book_theme'
 html_title = 'fastxtend_cl'
 html_static_path = ['static']
 html_css_files = ['site.css']
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_use_index = False
 html_theme_options = dict(show_toc_level=2, navigation_with_keys=False, use_download_button=False, use_fullscreen_button=False,
     repository_url=cfg.git_url, use_repository_button=bool(cfg.git_url), use_issues_button=bool(cfg.git_url))

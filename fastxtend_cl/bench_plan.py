@@ -92,8 +92,6 @@ class TrialPool:
             raise
 
 # %% ../nbs/44_bench_plan.ipynb #a2ef2f39
-_layers_cost = 6 # Steps that a comparison layer by layer takes
-
 @dataclass
 class Plan:
     "What a bench will do within its budget"
@@ -110,27 +108,46 @@ class Plan:
     @property
     def warm(self): return self.step_s < 1
     @property
-    def round_s(self): return (self.trials+1)*(1+self.warm)*self.step_s
-    @property
     def checks_s(self): return self.trials*2*self.step_s + 30*self.compiled
     @property
-    def layers_s(self): return (1 if self.faster_only else self.compared)*_layers_cost*self.step_s
-    @property
-    def faster_only(self):
-        "Is there only time to compare those that turn out to be faster?"
-        return self.checks_s + self.compared*_layers_cost*self.step_s + 3*self.round_s > self.left
-    @property
-    def rounds(self): return max(3, int(min(self.n, (self.left-self.checks_s-self.layers_s)/max(self.round_s, 1e-9))))
-    @property
-    def total_s(self): return self.checks_s + self.layers_s + self.rounds*self.round_s
-    @property
-    def end_s(self): return self.spent+self.total_s
-    @property
-    def forecast(self):
-        "How long it takes, and why"
-        return (f'A step takes {self.step_s:.2g} s, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
-            f'{self.trials} configurations, checked and timed {self.rounds} times') + ', some compiled'*bool(self.compiled)
-    @property
-    def warning(self):
-        "The forecast if it is longer than the budget, else empty"
-        return self.forecast if self.total_s > 1.2*self.left else ''
+    def round_s(self): return (self.trials+1)*(1+self.warm)*self.step_s
+
+# %% ../nbs/44_bench_plan.ipynb #f2621869
+_layers_cost = 6 # Steps that a comparison layer by layer takes
+
+@patch(as_prop=True)
+def faster_only(self:Plan):
+    "Is there only time to compare those that turn out to be faster?"
+    return self.checks_s + self.compared*_layers_cost*self.step_s + 3*self.round_s > self.left
+
+@patch(as_prop=True)
+def layers_s(self:Plan):
+    "Seconds to compare layer by layer"
+    return (1 if self.faster_only else self.compared)*_layers_cost*self.step_s
+
+@patch(as_prop=True)
+def rounds(self:Plan):
+    "How many rounds of timing there will be"
+    return max(3, int(min(self.n, (self.left-self.checks_s-self.layers_s)/max(self.round_s, 1e-9))))
+
+# %% ../nbs/44_bench_plan.ipynb #f43269e0
+@patch(as_prop=True)
+def total_s(self:Plan):
+    "Seconds of all that is ahead"
+    return self.checks_s + self.layers_s + self.rounds*self.round_s
+
+@patch(as_prop=True)
+def end_s(self:Plan):
+    "Seconds from the start of the call to its end"
+    return self.spent+self.total_s
+
+@patch(as_prop=True)
+def forecast(self:Plan):
+    "How long it takes, and why"
+    return (f'A step takes {self.step_s:.2g} s, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
+        f'{self.trials} configurations, checked and timed {self.rounds} times') + ', some compiled'*bool(self.compiled)
+
+@patch(as_prop=True)
+def warning(self:Plan):
+    "The forecast if it is longer than the budget, else empty"
+    return self.forecast if self.total_s > 1.2*self.left else ''

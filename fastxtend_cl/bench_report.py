@@ -54,36 +54,41 @@ class ChannelsLastBench:
         self.rows,self.noise,self.env,self.learn,self.loader_s = rows,noise,env,learn,loader_s
         self.notes,self.interrupted = list(notes),interrupted
 
-    @property
-    def best_row(self):
-        "The row of the fastest configuration with the same result; the base's if none is faster"
-        ok = [r for r in self.rows if r.same and r.verdict == 'faster']
-        return max(ok, key=lambda r: r.speedup.ratio) if ok else self.rows[0]
+# %% ../nbs/45_bench_report.ipynb #96754541
+@patch(as_prop=True)
+def best_row(self:ChannelsLastBench):
+    "The row of the fastest configuration with the same result; the base's if none is faster"
+    ok = [r for r in self.rows if r.same and r.verdict == 'faster']
+    return max(ok, key=lambda r: r.speedup.ratio) if ok else self.rows[0]
 
-    @property
-    def best(self) -> TrialConfig: return self.best_row.config
+@patch(as_prop=True)
+def best(self:ChannelsLastBench) -> TrialConfig:
+    "The configuration of `best_row`"
+    return self.best_row.config
 
-    @property
-    def code(self):
-        "The line that puts a learner, or a module, into the best configuration"
-        return self.best.on_module if self.learn is None else self.best.code
+@patch(as_prop=True)
+def code(self:ChannelsLastBench):
+    "The line that puts a learner, or a module, into the best configuration"
+    return self.best.on_module if self.learn is None else self.best.code
 
-    @property
-    def verdict(self):
-        "What to do, in one line"
-        row = self.best_row
-        if row is self.rows[0]: text = f'Nothing with the same result beats {self.best} here by more than the noise'
-        else: text = f'{self.best} is fastest: {row.speedup.ratio:.2f}x {self.rows[0].config}, {row.step_s*1000:.1f} ms a step'
-        wrong = [str(r.config) for r in self.rows if r.same is False]
-        if wrong: text += f". Another result, so never recommended: {', '.join(wrong)}"
-        if self.loader_s and row.step_s and self.loader_s > row.step_s:
-            text += f'. The data loader takes {self.loader_s*1000:.0f} ms a batch and starves it: give it more workers first'
-        return text
+@patch
+def apply(self:ChannelsLastBench):
+    "Put the learner in the best configuration, and return it"
+    if self.learn is None: raise ValueError(f'This bench ran on a plain module. To convert it: {self.code}')
+    return self.best.apply(self.learn)
 
-    def apply(self):
-        "Put the learner in the best configuration, and return it"
-        if self.learn is None: raise ValueError(f'This bench ran on a plain module. To convert it: {self.code}')
-        return self.best.apply(self.learn)
+# %% ../nbs/45_bench_report.ipynb #8d7fc5dd
+@patch(as_prop=True)
+def verdict(self:ChannelsLastBench):
+    "What to do, in one line"
+    row = self.best_row
+    if row is self.rows[0]: text = f'Nothing with the same result beats {self.best} here by more than the noise'
+    else: text = f'{self.best} is fastest: {row.speedup.ratio:.2f}x {self.rows[0].config}, {row.step_s*1000:.1f} ms a step'
+    wrong = [str(r.config) for r in self.rows if r.same is False]
+    if wrong: text += f". Another result, so never recommended: {', '.join(wrong)}"
+    if self.loader_s and row.step_s and self.loader_s > row.step_s:
+        text += f'. The data loader takes {self.loader_s*1000:.0f} ms a batch and starves it: give it more workers first'
+    return text
 
 # %% ../nbs/45_bench_report.ipynb #a6913f6e
 def _text(x, spec): return '' if x is None or math.isinf(x) and spec != '.0e' else '0' if x == 0 else format(x, spec)
