@@ -213,4 +213,5 @@ def channelslast_parity(
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
         found = compare_steps(Step(model, loss_func or mean_square), inputs, targets, amp, device, train, progress)
     mode,shown = 'training' if (model.training if train is None else train) else 'inference',advice(model, found, device, amp)
-    return ChannelsLastParity(found.rows, found.random, found.left_out, shown, len(found.shapes), amp or 'fp32', mode, device)
+    compared = len({r.path for r in found.rows})
+    return ChannelsLastParity(found.rows, found.random, found.left_out, shown, compared, amp or 'fp32', mode, device)
