@@ -469,6 +469,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'fastxtend_cl.parity.Yardstick.moved': ('parity.html#yardstick.moved', 'fastxtend_cl/parity.py'),
                                      'fastxtend_cl.parity.Yardstick.moved_exactly': ( 'parity.html#yardstick.moved_exactly',
                                                                                       'fastxtend_cl/parity.py'),
+                                     'fastxtend_cl.parity.Yardstick.run': ('parity.html#yardstick.run', 'fastxtend_cl/parity.py'),
                                      'fastxtend_cl.parity.advice': ('parity.html#advice', 'fastxtend_cl/parity.py'),
                                      'fastxtend_cl.parity.channelslast_parity': ( 'parity.html#channelslast_parity',
                                                                                   'fastxtend_cl/parity.py'),

@@ -9,7 +9,7 @@ __all__ = ['dtypes', 'scales', 'exactly', 'nearby', 'first_line', 'Yardstick', '
 # %% ../nbs/36_parity.ipynb #6ee00b4b
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 import torch
 from torch import nn
 from .capture import Capture, module_calls
@@ -47,29 +47,33 @@ class Yardstick:
     ):
         held = [*(h.t for h in call.ins), *(h.t for c in call.children for h in c.outs), *call.module.parameters(), *b.values.values()]
         self.prec = Precision.of(held, [call.autocast] if call.autocast else [], low)
-        self.b,self.again,self.runs,self.squares = b.values,partial(again, call),0,{}
+        self.b,self.again,self.exacts,self.near,self.draws = b.values,partial(again, call),{},{},[]
         self.dtype = torch.float32 if held and held[0].device.type == 'mps' else torch.float64
 
-    @cached_property
-    def exact(self):
-        "Results in the highest precision; none if that breaks"
-        try: return self.again(exactly(self.dtype)).values
-        except Exception: return {}
+    def run(self, k, variant):
+        "All results up to `k`: the backward pass is run for gradients only"
+        return self.again(variant, backward='gradient' in k).values
 
-    @cached_property
-    def moved(self):
-        "How much each element of a result moves if the inputs do, seen once and in the step's own precision"
-        near = self.again(nearby(self.prec.jitter)).values
-        return {k:(near[k]-v).abs() for k,v in self.b.items() if k in near}
+    def exact(self, k):
+        "`k` in the highest precision; `None` if that breaks"
+        if k not in self.exacts:
+            try: self.exacts.update({k:None, **self.run(k, exactly(self.dtype))})
+            except Exception: self.exacts[k] = None
+        return self.exacts[k]
+
+    def moved(self, k):
+        "How much each element of `k` moves if the inputs do, seen once and in the step's own precision"
+        if k not in self.near: self.near.update({k:None, **self.run(k, nearby(self.prec.jitter))})
+        return None if self.near[k] is None else (self.near[k]-self.b[k]).abs()
 
     def moved_exactly(self, k):
-        "The same of `k` in the highest precision: root mean squares of more and more runs, and up to which share they settle it"
-        for n in (1, 2, 4, 8):
-            while self.runs < n:
-                for o,v in self.again(exactly(self.dtype, self.runs, self.prec.jitter)).values.items():
-                    self.squares[o] = (v-self.exact[o]).square_()+self.squares.get(o, 0)
-                self.runs += 1
-            if self.runs == n: yield (self.squares[k]/n).sqrt_(),1 if n == 8 else .5
+        "The same in the highest precision: root mean squares of more and more runs, and up to which share they settle it"
+        square = 0
+        for i in range(8):
+            if len(self.draws) == i: self.draws.append({})
+            if k not in self.draws[i]: self.draws[i].update(self.run(k, exactly(self.dtype, i, self.prec.jitter)))
+            square = square+(self.draws[i][k]-self.exact(k)).square()
+            if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5
 
 # %% ../nbs/36_parity.ipynb #1c712eb7
 def judge(
@@ -82,11 +86,11 @@ def judge(
     half = prec.low > prec.acc
     look = partial(compare_tensors, bt, lt, prec, mean=half and k.startswith('output'), grad=k.startswith(('input gradient','gradient of')))
     worst,enough = look(),1
-    if worst.over > 1 and not half and k in stick.moved: worst,enough = look(moved=stick.moved[k]),.5 # Seen once: may be chance
-    if worst.over <= enough or k not in stick.exact: return worst,False
-    worst = look(y=stick.exact[k])
+    if worst.over > 1 and not half and (moved := stick.moved(k)) is not None: worst,enough = look(moved=moved),.5 # Seen once: may be chance
+    if worst.over <= enough or (y := stick.exact(k)) is None: return worst,False
+    worst = look(y=y)
     for moved,enough in stick.moved_exactly(k) if worst.over > 1 else ():
-        worst = look(y=stick.exact[k], moved=moved)
+        worst = look(y=y, moved=moved)
         if worst.over <= enough: break
     return worst,True
 
@@ -120,7 +124,8 @@ class Comparison:
         self.layouts,self.prone,self.progress,self.low = layouts,prone,progress,low
         self.rows,self.random,self.left_out,self.shapes = [],[],{},{}
 
-    def again(self, call, variant, whole=False): return replay(call, replace(variant, whole=whole), self.layouts)
+    def again(self, call, variant, whole=False, backward=True):
+        return replay(call, replace(variant, whole=whole), self.layouts, backward)
 
     def __call__(self, call):
         if self.progress: self.progress.add()

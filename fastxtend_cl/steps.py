@@ -55,7 +55,7 @@ class Reference(Following):
     def left(self, call, outs):
         params = [p for m in own_modules(call) for p in m.parameters(recurse=False)]
         call.image = images([*(h.t for h in call.ins), *outs, *params, *(h.t for c in call.children for h in c.outs)])
-        if call.ran: return outs[0].requires_grad or self.finish(call)
+        if call.ran: return any(t.requires_grad for t in outs) or self.finish(call)
         def ready(gs):
             call.grads = [None if g is None else g.detach() for g in gs]
             self.finish_if_ready(call)
@@ -143,7 +143,7 @@ class LastRun(Following):
         lay.grads = list(lay.outs)
         given = any(h.written or h.attrs for h in call.ins)
         more = call.children or call.random or call.inplace or given or isinstance(call.module, torch.jit.ScriptModule)
-        lay.alone = call.own > 0 and not more
+        lay.alone = bool(call.own and outs and not more)
         call.ins,call.outs,call.args,call.out = [],[],(),None
         if call.parent is None: self.forward = False
         def ready(gs):
