@@ -66,8 +66,8 @@ def definitions(path):
 def short_names(code):
     "A signature without the modules of its types, and without what says nothing"
     code,*comment = code.split(' # ', 1)
-    for old,new in ((r'torch\.nn\.modules\.module\.Module', 'nn.Module'), (r'\b(?!nn\.)(?:[a-z_]\w*\.)+(?=[A-Z])', ''), (r':NoneType=', '='),
-                    (r"<(\w+\.\w+): '\w+'>", r'\1'), (r'<function (\w+)[^>]*>', r'\1')): code = re.sub(old, new, code)
+    for old,new in ((r'torch\.nn\.modules\.module\.Module', 'nn.Module'), (r'\b(?!nn\.)(?:[a-z_]\w*\.)+(?=[A-Z])', ''),
+        (r':NoneType=', '='), (r"<(\w+\.\w+): '\w+'>", r'\1'), (r'<function (\w+)[^>]*>', r'\1')): code = re.sub(old, new, code)
     return ' # '.join([code, *comment])
 
 def signature(name, path, code):
