@@ -51,8 +51,8 @@ def one_head(m):
     *above,names = re.findall(r'<tr.*?</tr>', m[2], re.S)
     cells = lambda row: re.findall(r'(<th[^>]*>)(.*?)(</th>)', row, re.S)
     text = lambda row: [t.replace('&nbsp;', '').strip() for _,t,_ in cells(row)]
-    n = len([t for t in text(names) if t])
-    if not above or not n or any(text(names)[n:]) or any(text(above[-1])[:n-1]): return m[0]
+    n = max((i for i,t in enumerate(text(names), 1) if t), default=0)
+    if not above or not n or n == len(text(names)) or any(text(above[-1])[:n-1]): return m[0]
     new = [' / '.join(filter(None, o)) for o in zip(text(names), text(above[-1])[:n])]
     for (a,_,b),t in zip(cells(above[-1]), new): above[-1] = above[-1].replace(a + _ + b, f'<th class="index">{t}{b}', 1)
     return m[1] + '\n'.join(above) + m[3]
@@ -66,8 +66,8 @@ def definitions(path):
 def short_names(code):
     "A signature without the modules of its types, and without what says nothing"
     code,*comment = code.split(' # ', 1)
-    for old,new in ((r'torch\.nn\.modules\.module\.Module', 'nn.Module'), (r'\b(?!nn\.)(?:\w+\.)+(?=[A-Z])', ''), (r':NoneType=', '='),
-                    (r"<(\w+\.\w+): '\w+'>", r'\1'), (r'<function (\w+)[^>]*>', r'\1')): code = re.sub(old, new, code)
+    for old,new in ((r'torch\.nn\.modules\.module\.Module', 'nn.Module'), (r'\b(?!nn\.)(?:[a-z_]\w*\.)+(?=[A-Z])', ''),
+        (r':NoneType=', '='), (r"<(\w+\.\w+): '\w+'>", r'\1'), (r'<function (\w+)[^>]*>', r'\1')): code = re.sub(old, new, code)
     return ' # '.join([code, *comment])
 
 def signature(name, path, code):
@@ -83,9 +83,9 @@ def signature(name, path, code):
     if node and any('as_prop' in ast.unparse(o) or ast.unparse(o) == 'property' for o in node.decorator_list): return '@property\n' + code
     return code
 
-def broken(line, width=100):
+def broken(line, width=90):
     "`line`, on several lines if it is a long sentence that stands beside columns"
-    return fill(line, width, subsequent_indent='  ') if len(line) > width and not re.search(r'\S {2,}\S', line) else line
+    return fill(line, width, subsequent_indent='  ') if len(line) > width and not re.search(r'^ |\S {2,}\S', line) else line
 
 def label(path, name):
     "The target of `name`'s documentation on the page of `path`"
