@@ -122,10 +122,10 @@ def _repr_html_(self:ChannelsLastParity):
     import re
     from html import escape
     head,*rest = [re.sub('`(.+?)`', r'<code>\1</code>', escape(o)) for o in self.lines()]
-    cols = ['module','class','what','where','channels last','contiguous','allowed','share of that','']
+    cols = ['module','worst of it','channels last','contiguous','allowed','share of that','']
     def row(r):
         figures = [percent(o) for o in (r.error, r.contiguous, r.allowed)]
-        return [r.path, r.cls, r.what, r.where, *figures, share(r.over), '' if r.ok else 'differs']
+        return [f'{r.path} ({r.cls})', r.what+(r.where and f', {r.where}'), *figures, share(r.over), '' if r.ok else 'differs']
     def line(r):
         style = '' if r.ok else ' style="color:#d1495b"'
         return f"<tr{style}>{''.join(f'<td>{escape(str(o))}</td>' for o in row(r))}</tr>"

@@ -64,15 +64,17 @@ class Reference(Following):
     def finish_if_ready(self, call):
         if call.grads is not None and not call.done and all(c.done for c in call.children): self.finish(call)
 
-    def finish(self, call): # What it adds to its inputs' gradients
-        "All that is inside `call` is done: its own turn"
-        turn = self.compare if call.own or self.last.own.get(call.path) else self.pass_on
-        call.input_grads = grads = turn(call)
-        call.done = True
-        for c in call.children: c.outs,c.input_grads,c.out = [],None,None # Nobody asks any more
-        call.ins,call.args,call.children,call.links,call.grads = [],(),[],[o for o in call.links if o[0] is None],call.grads and []
-        if call.parent is not None: self.finish_if_ready(call.parent)
-        return grads
+# %% ../nbs/33_steps.ipynb #ed0b07b5
+@patch
+def finish(self:Reference, call): # What it adds to its inputs' gradients
+    "All that is inside `call` is done: its own turn"
+    turn = self.compare if call.own or self.last.own.get(call.path) else self.pass_on
+    call.input_grads = grads = turn(call)
+    call.done = True
+    for c in call.children: c.outs,c.input_grads,c.out = [],None,None # Nobody asks any more
+    call.ins,call.args,call.children,call.links,call.grads = [],(),[],[o for o in call.links if o[0] is None],call.grads and []
+    if call.parent is not None: self.finish_if_ready(call.parent)
+    return grads
 
 # %% ../nbs/33_steps.ipynb #a715b600
 @patch
