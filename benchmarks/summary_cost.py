@@ -9,7 +9,8 @@ python benchmarks/summary_cost.py --commit
 from common import Worker, arguments, memory_mb, save, timing
 if __name__ == '__main__': a = arguments(__doc__, 'summary_cost', device=False, rounds=9)
 
-batches = dict(resnet50=(2, 224), efficientnet_b0=(4, 128), mobilenet_v2=(4, 128), unet_resnet18=(4, 128))  # Images, pixels
+batches = [('resnet50', 2, 224), ('efficientnet_b0', 4, 128), ('mobilenet_v2', 4, 128), ('mobilenet_v2', 16, 224),
+    ('unet_resnet18', 4, 128)]  # Model, images, pixels
 
 def calls(name, n, px):
     "A step and a summary of the model `name` on `n` images of `px` pixels"
@@ -30,10 +31,10 @@ def calls(name, n, px):
     def summary(): channelslast_summary(model, x, loss_func=loss)
     return dict(step=step, summary=summary)
 
-def seconds(name, rounds):
+def seconds(name, n, px, rounds):
     "Quartiles of the CPU seconds of each"
     from time import process_time
-    fns,secs = calls(name, *batches[name]),{}
+    fns,secs = calls(name, n, px),{}
     for i in range(rounds+1):
         for k,f in fns.items():
             began = process_time()
@@ -41,22 +42,22 @@ def seconds(name, rounds):
             if i: secs.setdefault(k, []).append(process_time()-began)
     return {k:timing().quartiles(v) for k,v in secs.items()}
 
-def megabytes(name, kind):
+def megabytes(name, n, px, kind):
     "How far one call lifts the peak of this process"
     calls(name, 1, 64)[kind]()
-    f = calls(name, *batches[name])[kind]
+    f = calls(name, n, px)[kind]
     before = memory_mb()
     f()
     return memory_mb(peak=True)-before
 
 def main():
     worker,rows = Worker(),[]
-    for name,(n,px) in batches.items():
-        secs = worker(seconds, name, a.rounds)
+    for name,n,px in batches:
+        secs = worker(seconds, name, n, px, a.rounds)
         memory = {}
         for k in secs:
             worker.stop()
-            memory[k] = worker(megabytes, name, k)
+            memory[k] = worker(megabytes, name, n, px, k)
         worker.stop()
         rows.append(dict(model=name, batch=f'{n}x3x{px}x{px}', cpu_seconds=secs, time_ratio=secs['summary'][1]/secs['step'][1],
             memory_mb=memory, memory_ratio=memory['summary']/memory['step']))

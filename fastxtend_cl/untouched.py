@@ -66,7 +66,7 @@ def address(
     t:Tensor, # With a layout of strides
 ) -> int: # Where its storage begins
     "What `t.untyped_storage().data_ptr()` says, but one looks only: memory that is shared until someone writes stays shared"
-    return torch._C._data_address(t) - t.storage_offset()*t.element_size()
+    return torch._C._data_address(t)
 
 
 # %% ../nbs/20_untouched.ipynb #dc8b8419
