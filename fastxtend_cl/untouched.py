@@ -75,11 +75,11 @@ def untouched(
     *modules:nn.Module, # Modules that run inside
     lazy:bool=True, # Copy a weight only when someone writes to it?
 ):
-    "Let `modules` run on copies of their weights and buffers; at the end all is as it was, gradients, modes and generators too"
+    "Let `modules` run on copies of their weights and buffers; at the end all is as it was, gradients, attributes, modes and generators too"
     mods = list({id(m):m for o in modules for m in o.modules()}.values())
     params = list({id(p):p for m in mods for p in m.parameters(recurse=False)}.values())
     datas,copies = {t:t.data for t in (*params, *(b for m in mods for b in m.buffers(recurse=False)))},{}
-    held = [(d, dict(d)) for m in mods for d in (m._buffers, m._parameters) if isinstance(d, dict)]  # TorchScript has no dictionaries
+    held = [(d, dict(d)) for m in mods for d in (vars(m), m._buffers, m._parameters, m._modules) if isinstance(d, dict)]
     modes,grads = [(m, m.training) for m in mods if hasattr(m, 'training')],[p.grad for p in params]
     hooks = []
     with _generators(sorted({t.device.index for t in datas if t.is_cuda})):
