@@ -68,8 +68,7 @@ class Operands:
         self.story,self.call,self.target,self.past_of = story,call,target,story.past_of
         self.weights = [s for s in call.inputs if self.is_weight(s)]
         self.acts = [s for s in call.inputs if not self.is_weight(s) and s is not target and s.shape]  # A scalar is none
-        only_weights = self.weights and not self.acts and (target is None or self.is_weight(target))
-        self.about_weights = call.accumulates or bool(only_weights)
+        self.about_weights = call.accumulates or bool(self.weights and not self.acts and (target is None or self.is_weight(target)))
         self.weight_shapes = {s.shape for s in self.weights} - {s.shape for s in [*self.acts, target] if s}
         for a in self.acts: self.meet(a)
         self.images = [a for a in self.acts if self.is_image(a)]
@@ -80,6 +79,12 @@ class Operands:
         self.owner = next((o for o in contiguous if o in ('input','loss')), '')  # Whose contiguous image comes in
 
     def is_weight(self, s): return self.past_of(s).owner == 'weights'
+
+    def is_of_weights(self, o):
+        "Is the result `o` a weight's cast, or its gradient? What a product with the weight makes is none, whatever its shape"
+        cast,product = self.call.casts.get(o.storage),any(k in self.call.op for k in ('mm','matmul','linear'))
+        if cast is not None: return any(s.storage == cast for s in self.weights)
+        return self.call.phase == 'backward' and o.shape in self.weight_shapes and not product
 
     def is_image(self, a):
         "An image, what the loss makes of one, or a gradient that a mean spreads over one"
@@ -131,11 +136,6 @@ class Results(Losses):
             if o is not self.target and o.order: self.story.activation_bytes += o.bytes
             new = old if old.image else self.history(o)
         self.story.past[o.storage] = new
-
-    def is_of_weights(self, o):
-        "Is `o` a weight's gradient, or its cast? What a product with the weight makes is none, whatever its shape"
-        casts,product = {s.shape for s in self.weights if s.dtype != o.dtype},any(k in self.call.op for k in ('mm','matmul','linear'))
-        return o.shape in self.weight_shapes and (o.shape in casts or (self.call.phase == 'backward' and not product))
 
     def history(self, o):
         "What a new tensor has been through: the loss of an operand, the contiguous input, or a loss here"

@@ -20,7 +20,7 @@ from .hazards import crash_prone
 from .memory_format import apply_channels_last, memory_format, to_channelslast
 from .story import Story
 from .summary_report import ChannelsLastSummary, SummaryError
-from .untouched import modules_of, tensors, uncollected, untouched, with_tensors
+from .untouched import address, modules_of, tensors, uncollected, untouched, with_tensors
 from .watch import Tape, module_ranges, profiled
 
 # %% ../nbs/26_summary.ipynb #d4357e08
@@ -73,11 +73,11 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, inputs, targets):
+def _owners(modules, args):
     "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
     weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
-    held = [(t,who) for who,ts in dict(loss=tensors(targets), input=tensors(inputs), weights=weights).items() for t in ts]
-    return {t.untyped_storage().data_ptr():who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
+    held = [(t,who) for who,ts in dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=weights).items() for t in ts]
+    return {address(t):who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
@@ -112,14 +112,18 @@ def channelslast_summary(
         return (to_channelslast(res) if as_channels_last else res).requires_grad_(t.requires_grad)
     if any(map(is_lazy, model.parameters())): model = _initialised(model, with_tensors(args, own))
     modules = model,*modules_of(loss_func)
-    with untouched(*modules), ExitStack() as stack:
-        if as_channels_last: apply_channels_last(model)
+    with ExitStack() as stack:
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
         for o in (uncollected(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
-        step,fmt,args = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-        owners,prone = _owners(modules, args[:2], args[2]),crash_prone(model) if fmt != 'contiguous' else []
-        autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
-        with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, args, loss_func, not prone, autocast)
+        for lazy in (True, False):
+            with untouched(*modules, lazy=lazy):
+                if as_channels_last: apply_channels_last(model)
+                step,fmt,mine = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
+                owners,prone = _owners(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+                autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+                with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, mine, loss_func, not prone, autocast)
+                moved = owners != _owners(modules, mine)
+            if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
     if device.type == 'meta':

@@ -52,6 +52,12 @@ class Seen:
         strides = [s for n,s in zip(self.shape, self.stride) if n > 1 and s > 0]
         return strides != sorted(strides, reverse=True)
 
+def _seen(extra):
+    "The strided tensors that an event was called with"
+    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
+    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
+    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+
 @dataclass(slots=True)
 class Copy:
     "A copy that changed the order of a tensor of rank 4 or 5, and the kernel that made it"
@@ -62,12 +68,6 @@ class Copy:
 
 # %% ../nbs/21_watch.ipynb #e2086eb6
 copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
-
-def _seen(extra):
-    "The strided tensors that an event was called with"
-    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
-    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
 
 @dataclass
 class Call:
@@ -82,6 +82,7 @@ class Call:
     layouts:list = field(default_factory=list) # Layout kernels of cuDNN: (name, seconds)
     made:dict = field(default_factory=dict) # Storage that it left: `Seen`, as the next operation saw it
     numbers:list = field(default_factory=list) # That autograd gave to what it did
+    casts:dict = field(default_factory=dict) # Storage of a copy in another type: that of what was copied
 
     def read(self, event, kernel=None):
         "Note what `event` did, the call itself or a part of it, and what it called in turn"
@@ -99,6 +100,7 @@ class Call:
     def _copy(self, seen, kernel, event):
         if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
         to,source = seen[:2]
+        if to.dtype != source.dtype: self.casts[to.storage] = source.storage
         known = not {source.order, to.order} & {None,'ambiguous'}
         if known and source.order != to.order: self.copies.append(Copy(source, to, kernel, event.duration_time_ns/1e9))
 
