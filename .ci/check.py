@@ -1,7 +1,7 @@
 """What a reader of the source would trip over, one line each; exits with 1 if there is any.
 
 pyflakes findings and lines over 140 characters in code, private names imported across modules, notebook cells that mix an import with code
-of other cells, exported cells over 45 lines, notebooks that share a number, relative links that lead nowhere.
+of other cells, exported cells over 40 lines, notebooks that share a number, relative links that lead nowhere.
 
 python .ci/check.py
 """
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 root = Path(__file__).resolve().parent.parent
 lib = 'fastxtend_cl'
-widest,longest = 140,45
+widest,longest = 140,40
 
 def tracked(*globs):
     names = subprocess.check_output(['git', 'ls-files', '--', *globs], cwd=root, text=True).splitlines()
@@ -70,7 +70,7 @@ def long_lines(path):
             if len(line) > widest: yield f'{where}, line {n}: {len(line)} characters'
 
 def long_cells(path):
-    "Exported cells over 45 lines"
+    "Exported cells over 40 lines"
     for i,source in cells(path):
         n = len(source.splitlines())
         if n > longest and re.search(r'^#\|\s*exports?\b', source, re.M): yield f'{name(path)}: cell {i}: {n} exported lines'
