@@ -94,6 +94,7 @@ def judge(
         if worst.over <= enough: break
     return worst,True
 
+# %% ../nbs/36_parity.ipynb #61d9d430
 def compare_call(
     call, # `Call` that both are of
     b, # Its `Replay` in contiguous format
