@@ -30,6 +30,7 @@ def _filled(cell):
     try: return cell.cell_contents is not None
     except ValueError: return False
 
+# %% ../nbs/20_untouched.ipynb #fdfc1c93
 @contextmanager
 def uncollected():
     "Let Python's garbage wait until the end"
