@@ -1,7 +1,8 @@
 """What a reader of the source would trip over, one line each; exits with 1 if there is any.
 
 pyflakes findings and lines over 140 characters in code, private names imported across modules, notebook cells that mix an import with code
-of other cells, exported cells over 40 lines, notebooks that share a number, relative links that lead nowhere.
+of other cells, exported cells over 40 lines, notebooks that share a number, text in a cell with the title (nbdev's pages drop it), relative
+links that lead nowhere.
 
 python .ci/check.py
 """
@@ -81,6 +82,11 @@ def same_number(path):
     for o in sorted(path.parent.glob(f'{number[0]}*.ipynb')) if number else ():
         if o.name > path.name: yield f'{name(path)}: {o.name} has the same number'
 
+def lost_text(path):
+    "What stands in the cell of title and subtitle besides: nbdev makes that cell the head of a page, and drops the rest"
+    title = next((o for _,o in cells(path, 'markdown')), '')
+    if len(re.split(r'\n\s*\n', title.strip())) > 2: yield f'{name(path)}: the cell with the title has more text than a subtitle'
+
 def own_names(tree):
     "What a cell defines or imports itself"
     res = set()
@@ -150,7 +156,8 @@ def main():
     modules = [o for o in scripts if o.is_relative_to(root/lib)]
     own = [o for o in scripts if o not in modules]  # Written by hand, as notebooks are
     checks = {flakes: [o for o in scripts if o.name != '_modidx.py'], private_imports: scripts, long_lines: notebooks+own,
-        mixed_cells: notebooks, long_cells: notebooks, same_number: notebooks, broken_links: notebooks + tracked('*.md')}
+        mixed_cells: notebooks, long_cells: notebooks, same_number: notebooks, lost_text: notebooks,
+        broken_links: notebooks + tracked('*.md')}
     found = [line for check,paths in checks.items() for path in paths for line in check(path)]
     print('\n'.join(found) or f'{len(notebooks)} notebooks and {len(scripts)} scripts and modules: nothing to complain of')
     sys.exit(bool(found))
