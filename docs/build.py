@@ -85,10 +85,13 @@ def signature(name, path, code):
 
 def broken(line, width=90):
     "`line`, on several lines if it is a long sentence that stands beside columns, or in the last of them"
-    *_,last = re.split(r'(?<=\S) {2,}(?=\S)', line)
-    indent = len(line)-len(last)
-    if len(line) <= width or line[0] == ' ' or (indent and (len(last) < width/2 or indent > width/2)): return line
-    return line[:indent] + fill(last, width-indent).replace('\n', '\n' + ' '*(indent or 2))
+    text = line.lstrip(' ')
+    *_,last = re.split(r'(?<=\S) {2,}(?=\S)', text)
+    lead,indent = line[:len(line)-len(text)],len(line)-len(last)
+    if len(line) <= width or (lead and (last != text or len(re.findall('(?<= )[a-z]+(?= )', text)) < 5)): return line  # Or code
+    if last == text: return fill(text, width, initial_indent=lead, subsequent_indent=lead+'  ')
+    if len(last) < width/2 or indent > width/2: return line
+    return line[:indent] + fill(last, width-indent).replace('\n', '\n' + ' '*indent)
 
 def own_definition(path, name):
     "File and line of the module of the notebook `path` in which `name` is defined; another module may have one of the same name"
