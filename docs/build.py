@@ -44,7 +44,7 @@ def in_columns(output):
     "Does a page show `output` as text that stands in columns, which a broken line would tear apart?"
     data = output.get('data', {})
     plain = output.get('text') or ('' if {'text/html', 'text/markdown'} & data.keys() else data.get('text/plain', ''))
-    return len(re.findall(r'^.*\S {2,}\S', ''.join(plain), re.M)) > 2
+    return len(re.findall(r'^.*\S {2,}\S', ''.join(plain), re.M)) > 1
 
 def one_head(m):
     "The head of a pandas table with the names of its index in the same row as those of its columns"
@@ -84,8 +84,20 @@ def signature(name, path, code):
     return code
 
 def broken(line, width=90):
-    "`line`, on several lines if it is a long sentence that stands beside columns"
-    return fill(line, width, subsequent_indent='  ') if len(line) > width and not re.search(r'^ |\S {2,}\S', line) else line
+    "`line`, on several lines if it is a long sentence that stands beside columns, or in the last of them"
+    text = line.lstrip(' ')
+    *_,last = re.split(r'(?<=\S) {2,}(?=\S)', text)
+    lead,indent = line[:len(line)-len(text)],len(line)-len(last)
+    if len(line) <= width or (lead and (last != text or len(re.findall('(?<= )[a-z]+(?= )', text)) < 5)): return line  # Or code
+    if last == text: return fill(text, width, initial_indent=lead, subsequent_indent=lead+'  ')
+    if len(last) < width/2 or indent > width/2: return line
+    return line[:indent] + fill(last, width-indent).replace('\n', '\n' + ' '*indent)
+
+def own_definition(path, name):
+    "File and line of the module of the notebook `path` in which `name` is defined; another module may have one of the same name"
+    module = 'fastxtend_cl/' + page(path).with_suffix('').as_posix().replace('.', '/') + '.py'
+    node = (root/module).is_file() and definitions(module)[0].get(name.split('.')[-1])
+    return (module,node.lineno) if node else None
 
 def label(path, name):
     "The target of `name`'s documentation on the page of `path`"
@@ -131,6 +143,7 @@ class Page:
         text = next((''.join(o.data['text/markdown']) for o in outputs if 'text/markdown' in o.get('data', {})), '')
         if not text: return
         url,place = get_config().git_url,re_place.search(text)
+        file,line = own_definition(self.path, name) or (place and (place[1], int(place[2]))) or (None, None)
         text = re_source.sub(lambda m: f'[source]({m[1]})\n\n' if url else '', text.removeprefix('---\n\n'))
         shown = re.search(r'^### (.+)$', text, re.MULTILINE)
         one_line = re.findall(r'^\*(.+)\*$', text, re.MULTILINE)
@@ -140,10 +153,10 @@ class Page:
         head = shown[1].replace('_', r'\_')
         self.names.append((shown[1], target, re_own.sub(r'`\1`', one_line[-1]) if one_line else ''))
         text = text.replace(f'### {shown[1]}\n', f'({target})=\n{{.api}}\n### {head}\n')
-        code = lambda m: f'```{{code-block}} python\n:class: signature\n\n{signature(name, place and place[1], m[1])}\n```'
+        code = lambda m: f'```{{code-block}} python\n:class: signature\n\n{signature(name, file, m[1])}\n```'
         text = re.sub(r'```python\n(.*?)\n```', code, re_events.sub('**events', text), count=1, flags=re.DOTALL)
         res = mk_cell(self.links(text), 'markdown')
-        if place: self.lines[id(res)] = int(place[2])
+        if line: self.lines[id(res)] = line
         return res
 
     def links(self, text):
@@ -165,7 +178,9 @@ class Page:
 
     def link_names(self, known):
         "nbdev's links to symbols as links to what `show_doc` wrote of them, or else to their page"
+        here = page(self.path).with_suffix('').as_posix()
         def own(m):
+            if re.fullmatch('[a-z]+', m[1]) and m[2] != here: return f'`{m[1]}`'  # A plain word is often another's: `contiguous`, `seconds`
             name = f'{m[2]}-{m[3]}'
             return f'[`{m[1]}`]({"#"+name if name in known else "../"*(len(self.path.parts)-1)+m[2]+".ipynb"})'
         for c in self.nb.cells:
