@@ -9,12 +9,12 @@ python benchmarks/parity_calibration.py fp16 --commit           # ten small ones
 python benchmarks/parity_calibration.py cost --commit           # CPU time and memory
 """
 
-from common import arguments, child_env, environment, instrument, memory_mb
+from common import arguments, child_env, environment, instrument, memory_mb, timing
 
 
 def what(p):
     p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'cost', 'table'])
-    p.add_argument('--network', nargs=2, metavar=('NAME', 'PRECISION'), help='of cost: this one, in this process')
+    p.add_argument('--network', nargs=3, metavar=('NAME', 'PRECISION', 'BATCH'), help='of cost: this one, in this process')
     p.add_argument('--batches', nargs='*', type=int, default=[2, 1, 8], help='of tuned and held-out (default: 2 1 8)')
 
 
@@ -388,24 +388,26 @@ def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
 
 
 def cost():
-    """What it takes: CPU time as a multiple of a training step's, and the most memory beyond what a step needs,
-    each network and precision in a process of its own"""
+    """What it takes: CPU time as a multiple of a training step's, of steps and parities in turns, and the most memory beyond what a step
+    needs; each network, batch and precision in a process of its own"""
     rows = kept('cost')
-    done = {(r['name'], r['amp']) for r in rows}
-    for name, amp in [(o, a) for o in ('resnet18', 'resnet50', 'efficientnet_b0') for a in ('fp32', 'bf16') if (o, a) not in done]:
-        command = [sys.executable, __file__, 'cost', '--network', name, amp]
+    done = {(r['name'], r['amp'], r['batch']) for r in rows}
+    for n, name, amp in [(n, o, a) for n in (4, 16) for o in ('resnet18', 'resnet50', 'efficientnet_b0') for a in ('fp32', 'bf16')]:
+        if (name, amp, n) in done:
+            continue
+        command = [sys.executable, __file__, 'cost', '--network', name, amp, str(n)]
         out = subprocess.run(command, capture_output=True, text=True, env=child_env(), check=True)
         rows.append(json.loads(out.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
         keep('cost', rows)
 
 
-def cost_of(name, amp, shape=(4, 3, 128, 128)):
+def cost_of(name, amp, n, size=128, rounds=5):
     "A row of `cost`, as JSON on a line"
     import torchvision
 
     torch.manual_seed(0)
-    model, x = torchvision.models.get_model(name, num_classes=10), torch.randn(shape)
+    model, x = torchvision.models.get_model(name, num_classes=10), torch.randn(int(n), 3, size, size)
 
     def step():
         with torch.autocast('cpu', torch.bfloat16, enabled=amp == 'bf16'):
@@ -413,19 +415,23 @@ def cost_of(name, amp, shape=(4, 3, 128, 128)):
         loss.backward()
         model.zero_grad()
 
+    def parity():
+        channelslast_parity(model, x, amp=amp, progress=False)
+
     def seconds(f):
         start = time.process_time()
         f()
         return time.process_time() - start
 
     step()
-    steps, before = [seconds(step) for _ in range(5)], memory_mb(peak=True)
-    parity = [seconds(lambda: channelslast_parity(model, x, amp=amp, progress=False)) for _ in range(3)]
-    secs, took = min(steps), min(parity)
-    more = memory_mb(peak=True) - before
-    weights = sum(p.nbytes for p in model.parameters()) / 2**20
-    memory = dict(more_mb=more, step_mb=before, weights_mb=weights)
-    print(json.dumps(dict(name=name, amp=amp, shape=shape, step_s=secs, parity_s=took, steps=took / secs, **memory)))
+    before = memory_mb(peak=True)
+    parity()
+    memory = dict(more_mb=memory_mb(peak=True) - before, step_mb=before, weights_mb=sum(p.nbytes for p in model.parameters()) / 2**20)
+    secs = [(seconds(step), seconds(parity)) for _ in range(rounds)]
+    (_, took, _), (_, step_s, _) = (timing().quartiles([o[i] for o in secs]) for i in (1, 0))
+    lo, _, hi = timing().quartiles([p / s for s, p in secs])
+    row = dict(name=name, amp=amp, batch=int(n), size=size, step_s=step_s, parity_s=took, steps=took / step_s, quartiles=[lo, hi])
+    print(json.dumps(dict(row, **memory)))
 
 
 def table():
