@@ -183,7 +183,8 @@ class Compared(Allowed):
             k,one = self.right.numel()//len(sizes[d]),slice(ends[d], ends[d+1])
             if k < 16: continue
             s,sb = (t if t is none else t[d].abs() for t in shifts)
-            found.append(Worst.of(d-1, s, sb, own[one], factor*torch.maximum(sb, most[one]/k**.5)))
+            most_s = factor*torch.maximum(sb, most[one]/k**.5)+self.prec.order*own[one] # A sum that is off shifts all that hangs on it
+            found.append(Worst.of(d-1, s, sb, own[one], most_s))
         return max(found, key=lambda o: o.over)
 
 # %% ../nbs/34_compare.ipynb #9dcf31f2
