@@ -6,6 +6,7 @@ python benchmarks/parity_calibration.py faults --commit         # minutes
 python benchmarks/parity_calibration.py tuned --commit          # 40 architectures, on which rules and thresholds were looked at
 python benchmarks/parity_calibration.py held-out --commit 1 8   # 30 that were not; batch sizes may be named
 python benchmarks/parity_calibration.py fp16 --commit           # ten small ones
+python benchmarks/parity_calibration.py large --commit          # eight on 16 images of 224 pixels, where sums are long
 python benchmarks/parity_calibration.py cost --commit           # CPU time and memory
 """
 
@@ -13,7 +14,7 @@ from common import arguments, child_env, environment, instrument, memory_mb, tim
 
 
 def what(p):
-    p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'cost', 'table'])
+    p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'large', 'cost', 'table'])
     p.add_argument('--network', nargs=3, metavar=('NAME', 'PRECISION', 'BATCH'), help='of cost: this one, in this process')
     p.add_argument('--batches', nargs='*', type=int, default=[2, 1, 8], help='of tuned and held-out (default: 2 1 8)')
 
@@ -293,6 +294,13 @@ held_out = '''
 '''
 
 
+large = '''
+    torchvision: resnet18 mobilenet_v2 efficientnet_b0 shufflenet_v2_x1_0 regnet_y_400mf resnet50 googlenet
+    timm: mobilenetv4_conv_small
+'''
+lists = {'tuned': tuned, 'held-out': held_out, 'large': large}
+
+
 def names(text):
     "Source and name of each architecture of a list"
     source = None
@@ -342,7 +350,7 @@ def architectures(half):
     def make(source, k):
         return dict(torchvision=tv_make, timm=lambda k: lambda: timm.create_model(k, num_classes=10), fastai=fastai.get)[source](k)
 
-    return [(o, k, make(o, k), pixels.get(k, 48)) for o, k in names(tuned if half == 'tuned' else held_out)]
+    return [(o, k, make(o, k), 224 if half == 'large' else pixels.get(k, 48)) for o, k in names(lists[half])]
 
 
 def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
@@ -453,7 +461,7 @@ def table():
             'quiet',
             sum(r['located'] for r in quiet),
         )
-    for half in ('tuned', 'held-out'):
+    for half in lists:
         rows = kept(f'alarms_{half}')
         ran = [r for r in rows if r['ok'] is not None]
         print(
@@ -480,6 +488,8 @@ if __name__ == '__main__':
         faults()
     if a.what in ('tuned', 'held-out'):
         alarms(a.what, batches=a.batches)
+    if a.what == 'large':
+        alarms('large', batches=(16,))
     if a.what == 'cost':
         cost_of(*a.network) if a.network else cost()
     if a.what == 'fp16':
