@@ -81,7 +81,7 @@ class Capture(TorchDispatchMode):
         paths, # Path by module
         device, # Where the model runs; random numbers of the CPU and of this device are watched
         left, # Function of a `Call` and its output tensors, when it has ended
-        hold=lambda call: True, # Function of a `Call`: hold what its children return?
+        hold=lambda call: True, # Function of a `Call`: hold what its children return? `None` to hold no values at all
         run=lambda call, args, kwargs: module_call(call.module, *args, **kwargs), # Runs a `Call`
     ):
         super().__init__()
@@ -123,7 +123,7 @@ def before_write(self:Capture,
         copies = {}
         for h in list(self.held.pop(t.untyped_storage()._cdata, ())):
             key = h.t.storage_offset(),h.t.shape,h.t.stride()
-            if key not in copies: copies[key] = h.t.clone()
+            if key not in copies: copies[key] = h.t if self.hold is None else h.t.clone()
             h.t,h.written = copies[key],True
 
 # %% ../nbs/31_capture.ipynb #ce87d635
@@ -167,7 +167,7 @@ def leave(self:Capture,
     call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
-    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None and self.hold(parent) else []
+    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None and self.hold and self.hold(parent) else []
     del call.mine
     self.left(call, outs)
 
