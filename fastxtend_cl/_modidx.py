@@ -799,6 +799,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'fastxtend_cl.untouched._generators': ('untouched.html#_generators', 'fastxtend_cl/untouched.py'),
                                         'fastxtend_cl.untouched._lazy_copy': ('untouched.html#_lazy_copy', 'fastxtend_cl/untouched.py'),
                                         'fastxtend_cl.untouched._own_memory': ('untouched.html#_own_memory', 'fastxtend_cl/untouched.py'),
+                                        'fastxtend_cl.untouched._trainable': ('untouched.html#_trainable', 'fastxtend_cl/untouched.py'),
                                         'fastxtend_cl.untouched.address': ('untouched.html#address', 'fastxtend_cl/untouched.py'),
                                         'fastxtend_cl.untouched.modules_of': ('untouched.html#modules_of', 'fastxtend_cl/untouched.py'),
                                         'fastxtend_cl.untouched.tensors': ('untouched.html#tensors', 'fastxtend_cl/untouched.py'),

@@ -28,14 +28,15 @@ class Story:
         owners:dict, # Address of a storage: 'weights', 'input' or 'loss', of its targets
     ):
         self.owners,self.rows,self.past,self.activation_bytes = owners,[],{},0
+        self.blind = any(s.storage is None and s.order for call in calls for s in call.inputs) # Were there images without memory?
         for call in calls: self.tell(call)
         self.rows = merged(r for r in self.rows if r.costs or r.seconds or (r.kind, r.phase, r.leaves) == ('lost', 'forward', True))
 
     def past_of(self, seen):
         "What is known of the storage of `seen`"
-        if seen.storage is None: return Past()  # A meta tensor
+        if seen.storage is None: return Past()
         if seen.storage not in self.past:
-            owner = self.owners.get(seen.address, '') if seen.address else ''
+            owner = self.owners.get(seen.address, '')
             self.past[seen.storage] = Past('image' if owner == 'input' and seen.order else '', None, owner)
         return self.past[seen.storage]
 

@@ -14,6 +14,7 @@ from inspect import isgenerator
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import _disable_current_modes
 
 # %% ../nbs/26_summary.ipynb #b9cff4e0
 from .hazards import crash_prone
@@ -77,7 +78,7 @@ def _owners(modules, args):
     "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
     weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
     held = [(t,who) for who,ts in dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=weights).items() for t in ts]
-    return {address(t):who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
+    return {address(t):who for t,who in held if t.layout == torch.strided}
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
@@ -114,9 +115,9 @@ def channelslast_summary(
     modules = model,*modules_of(loss_func)
     with ExitStack() as stack:
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
-        for o in (uncollected(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
+        for o in (uncollected(), _disable_current_modes(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
         for lazy in (True, False):
-            with untouched(*modules, lazy=lazy):
+            with untouched(*modules, lazy=lazy) as inferred:
                 if as_channels_last: apply_channels_last(model)
                 step,fmt,mine = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
                 owners,prone = _owners(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
@@ -126,8 +127,9 @@ def channelslast_summary(
             if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
-    if device.type == 'meta':
-        step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
+    if story.blind:
+        step.notes.append('Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen')
+    if inferred: step.notes.append('Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies')
     if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
     about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _error(step, model, tape, prone), step.notes)
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _error(step, model, tape, prone), step.notes, story.blind)

@@ -35,7 +35,7 @@ def stride_order(
 @dataclass(slots=True)
 class Seen:
     "A tensor as an operation saw it; tensors with the same `storage` are views of the same memory"
-    storage:int
+    storage:int # `None` for one without memory of its own: on meta, a fake one, one that wraps others
     shape:tuple
     stride:tuple
     dtype:torch.dtype
@@ -56,7 +56,7 @@ def _seen(extra):
     "The strided tensors that an event was called with"
     flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
     held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    return [Seen(o.allocation_id if o.storage_data_ptr else None, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
 
 @dataclass(slots=True)
 class Copy:
