@@ -30,7 +30,7 @@ class _Step:
     "One forward and one backward pass: how far it came, and what could not be seen"
     stage:str = 'forward'
     passes:str = 'forward and backward'
-    error:Exception = None
+    error:SummaryError = None
     notes:list = field(default_factory=list)
     def run(self, whole, model, args, loss_func, backward, autocast):
         inputs,kwargs,targets = args
@@ -45,21 +45,22 @@ class _Step:
             self.stage,outs = 'backward',[o for o in tensors(out) if o.requires_grad]
             if not outs: self.passes = 'forward'
             elif backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
-        except Exception as e: self.error = e
+        except Exception as e:
+            self.error = _error(e, model)
+            e.__traceback__ = None  # It holds all that the step made
 
-def _error(step, model, tape, prone):
-    "What broke: the innermost module that was running, the line in the user's own file, and how to mend it; `None` if nothing did"
-    if step.error is None: return _crash(prone[0]) if prone else None
-    where = dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, '')
-    paths,mine = {id(m):k for k,m in model.named_modules()},(os.path.dirname(torch.__file__), _error.__code__.co_filename)
-    for frame,_ in traceback.walk_tb(step.error.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
-    frames = [f for f in traceback.extract_tb(step.error.__traceback__) if not f.filename.startswith(mine)]
-    msg,repair = next(iter(str(step.error).strip().splitlines()), ''),''
+def _error(e, model):
+    "What broke: the innermost module that was running, if one was, the line in the user's own file, and how to mend it"
+    paths,where = {id(m):k for k,m in model.named_modules()},None
+    for frame,_ in traceback.walk_tb(e.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
+    mine = os.path.dirname(torch.__file__),_error.__code__.co_filename
+    frames = [f for f in traceback.extract_tb(e.__traceback__) if not f.filename.startswith(mine)]
+    msg,repair = next(iter(str(e).strip().splitlines()), ''),''
     if 'view size is not compatible' in msg:
         repair = 'Repair: `.view` cannot cross the strides of channels last; write `.reshape(...)`, or `.flatten(1)` to flatten'
     elif 'channels_last' in msg or 'memory format' in msg: repair = 'Repair: this operation refuses the format; give it `x.contiguous()`'
     at = (os.path.basename(frames[-1].filename), frames[-1].lineno, frames[-1].line) if frames else ()
-    return SummaryError(where, f'{type(step.error).__name__}: {msg}', repair, *at)
+    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at)
 
 def _crash(module):
     return SummaryError(module, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
@@ -127,9 +128,11 @@ def channelslast_summary(
             if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
+    error = step.error or (_crash(prone[0]) if prone else None)
+    if error and error.module is None: error.module = dict(forward='', loss='loss').get(step.stage, tape.failed or 'loss')
     if story.blind:
         step.notes.append('Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen')
     if inferred: step.notes.append('Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies')
     if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
     about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _error(step, model, tape, prone), step.notes, story.blind)
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, error, step.notes, story.blind)
