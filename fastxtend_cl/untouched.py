@@ -107,9 +107,9 @@ def _drop_grad(p): p.grad = None
 
 def _trainable(dicts):
     "Put copies in place of tensors that were made under `torch.inference_mode`, through which no backward pass goes; were there any?"
-    memo = {}
-    normal = [(d, k, deepcopy(t, memo)) for d in dicts for k,t in d.items() if isinstance(t, Tensor) and t.is_inference()]
-    for d,k,t in normal: d[k] = t
+    made = {id(t):t for d in dicts for t in d.values() if isinstance(t, Tensor) and t.is_inference()}
+    normal = {k:deepcopy(t) if isinstance(t, nn.Parameter) else t.clone() for k,t in made.items()}
+    for d in dicts: d.update({k:normal[id(t)] for k,t in d.items() if id(t) in normal})
     return bool(normal)
 
 
