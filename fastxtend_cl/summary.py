@@ -49,6 +49,7 @@ class _Step:
             self.error = _error(e, model)
             e.__traceback__ = None  # It holds all that the step made
 
+# %% ../nbs/26_summary.ipynb #46cb9639
 def _error(e, model):
     "What broke: the innermost module that was running, if one was, the line in the user's own file, and how to mend it"
     paths,where = {id(m):k for k,m in model.named_modules()},None
@@ -62,9 +63,14 @@ def _error(e, model):
     at = (os.path.basename(frames[-1].filename), frames[-1].lineno, frames[-1].line) if frames else ()
     return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at)
 
-def _crash(module):
-    return SummaryError(module, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
-        'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+def _broke(step, tape, prone):
+    "What broke the step, and where, or what was left out of it; `None` if nothing was"
+    if step.error is None and prone:
+        return SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
+            'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+    if step.error and step.error.module is None:
+        step.error.module = dict(forward='', loss='loss').get(step.stage, tape.failed or 'loss')
+    return step.error
 
 # %% ../nbs/26_summary.ipynb #c7e837bc
 _amps = dict(fp16=torch.float16, float16=torch.float16, bf16=torch.bfloat16, bfloat16=torch.bfloat16, fp32=None)
@@ -92,6 +98,12 @@ def _set_mode(model, train):
     try: model.train(train)
     except (AttributeError, NotImplementedError, RuntimeError): return ['The model keeps the mode that it was exported in']
     return []
+
+def _notes(step, blind, inferred):
+    "What could not be seen, and what is not as in a plain step"
+    if blind: yield 'Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen'
+    if inferred: yield 'Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies'
+    if step.passes == 'forward': yield 'There was no backward pass: nothing that came out requires a gradient'
 
 # %% ../nbs/26_summary.ipynb #a0b5b19a
 def channelslast_summary(
@@ -128,11 +140,6 @@ def channelslast_summary(
             if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
-    error = step.error or (_crash(prone[0]) if prone else None)
-    if error and error.module is None: error.module = dict(forward='', loss='loss').get(step.stage, tape.failed or 'loss')
-    if story.blind:
-        step.notes.append('Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen')
-    if inferred: step.notes.append('Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies')
-    if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
+    notes = [*step.notes, *_notes(step, story.blind, inferred)]
     about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, error, step.notes, story.blind)
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _broke(step, tape, prone), notes, story.blind)

@@ -56,7 +56,8 @@ def _seen(extra):
     "The strided tensors that an event was called with"
     flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
     held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    return [Seen(o.allocation_id if o.storage_data_ptr else None, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    def storage(o): return o.allocation_id if o.storage_data_ptr else None
+    return [Seen(storage(o), tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
 
 @dataclass(slots=True)
 class Copy:
