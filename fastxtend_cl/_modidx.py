@@ -623,6 +623,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'fastxtend_cl.summary._initialised': ('summary.html#_initialised', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._model_format': ('summary.html#_model_format', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._notes': ('summary.html#_notes', 'fastxtend_cl/summary.py'),
+                                      'fastxtend_cl.summary._owned': ('summary.html#_owned', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._owners': ('summary.html#_owners', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._set_mode': ('summary.html#_set_mode', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary.channelslast_summary': ( 'summary.html#channelslast_summary',

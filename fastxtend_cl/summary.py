@@ -81,11 +81,13 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, args):
-    "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
+def _owned(modules, args):
+    "Tensors of the step, each with whose it is: 'weights', an 'input' or a target of the 'loss'"
     weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
     held = [(t,who) for who,ts in dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=weights).items() for t in ts]
-    return {address(t):who for t,who in held if t.layout == torch.strided}
+    return [(t,who) for t,who in held if t.layout == torch.strided]
+
+def _owners(owned): return {address(t):who for t,who in owned}
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
@@ -133,10 +135,11 @@ def channelslast_summary(
             with untouched(*modules, lazy=lazy) as inferred:
                 if as_channels_last: apply_channels_last(model)
                 step,fmt,mine = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-                owners,prone = _owners(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+                owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+                owners = _owners(owned)
                 autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
                 with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, mine, loss_func, not prone, autocast)
-                moved = owners != _owners(modules, mine)
+                moved = owners != _owners(owned)
             if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
