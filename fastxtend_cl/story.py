@@ -28,14 +28,15 @@ class Story:
         owners:dict, # Address of a storage: 'weights', 'input' or 'loss', of its targets
     ):
         self.owners,self.rows,self.past,self.activation_bytes = owners,[],{},0
+        self.blind = any(s.storage is None and s.order for call in calls for s in call.inputs) # Were there images without memory?
         for call in calls: self.tell(call)
         self.rows = merged(r for r in self.rows if r.costs or r.seconds or (r.kind, r.phase, r.leaves) == ('lost', 'forward', True))
 
     def past_of(self, seen):
         "What is known of the storage of `seen`"
-        if seen.storage is None: return Past()  # A meta tensor
+        if seen.storage is None: return Past()
         if seen.storage not in self.past:
-            owner = self.owners.get(seen.address, '') if seen.address else ''
+            owner = self.owners.get(seen.address, '')
             self.past[seen.storage] = Past('image' if owner == 'input' and seen.order else '', None, owner)
         return self.past[seen.storage]
 
@@ -45,8 +46,7 @@ class Story:
             row = self.past_of(s).loss
             if row and s.order == 'contiguous' and (not row.module or call.module != row.module): row.leaves = True
         made = [s for s in call.made.values() if s.dtype.is_floating_point or s.dtype.is_complex]
-        in_place = call.op.endswith('_') and not call.op.endswith('__') and call.inputs
-        target = call.inputs[0] if in_place else None
+        target = call.inputs[0] if call.inputs and call.op.endswith('_') else None  # What it changes in place
         if not made and target is None and not call.copies and not call.layouts: return
         scene = Scene(self, call, target)
         for o in [*made, *([target] if target else [])]: scene.make(o)
@@ -113,7 +113,7 @@ class Losses(Operands):
         "The row of the loss, if this call made `o` contiguous; 'copied' while only what follows can tell whether it is one"
         contiguous,rearranged = o.order == 'contiguous',any(a.permuted or (a.order is None and not a.dense) for a in self.images)
         if contiguous and any(self.past_of(a).image == 'image' for a in self.last): return self.loses('lost', 'channels_last')
-        if contiguous and self.images and all(a.order == 'ambiguous' for a in self.images): return self.loses('copied', 'ambiguous')
+        if contiguous and all(a.order == 'ambiguous' for a in self.images): return self.loses('copied', 'ambiguous')
         if o.order != 'ambiguous' and not o.permuted and rearranged: return self.loses('copied', 'other')
 
     def loses(self, kind, before):
@@ -145,7 +145,7 @@ class Results(Losses):
         if not new.image: return new
         if self.undone:
             new.loss = self.undone
-            if self.last and o.order == 'contiguous': self.story.confirm(*[a for a in self.images if len(a.shape) == len(o.shape)])
+            if self.last: self.story.confirm(*self.images)
         elif self.passes_on(): new.owner = self.owner
         else: new.loss = self.loss_of(o)
         if new.loss and o.order == 'contiguous': new.loss.stays += o.bytes
@@ -153,7 +153,7 @@ class Results(Losses):
 
     def image(self, o):
         "Is `o` an image? Tokens and attention maps, which have four dimensions too, are none until a convolution takes them for one"
-        if 'conv' in self.call.op and o.order and self.call.phase == 'forward': return 'image'
+        if 'conv' in self.call.op and o.order: return 'image'
         if len(o.shape) < 3 or not self.images: return ''
         ordered = (None,'other')
         straight = any(a.order not in ordered and self.past_of(a).image == 'image' for a in self.images)

@@ -14,6 +14,7 @@ from inspect import isgenerator
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import _disable_current_modes
 
 # %% ../nbs/26_summary.ipynb #b9cff4e0
 from .hazards import crash_prone
@@ -29,7 +30,7 @@ class _Step:
     "One forward and one backward pass: how far it came, and what could not be seen"
     stage:str = 'forward'
     passes:str = 'forward and backward'
-    error:Exception = None
+    error:SummaryError = None
     notes:list = field(default_factory=list)
     def run(self, whole, model, args, loss_func, backward, autocast):
         inputs,kwargs,targets = args
@@ -44,25 +45,32 @@ class _Step:
             self.stage,outs = 'backward',[o for o in tensors(out) if o.requires_grad]
             if not outs: self.passes = 'forward'
             elif backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
-        except Exception as e: self.error = e
+        except Exception as e:
+            self.error = _error(e, model)
+            e.__traceback__ = None  # It holds all that the step made
 
-def _error(step, model, tape, prone):
-    "What broke: the innermost module that was running, the line in the user's own file, and how to mend it; `None` if nothing did"
-    if step.error is None: return _crash(prone[0]) if prone else None
-    where = dict(loss='loss', backward=tape.failed or 'loss').get(step.stage, '')
-    paths,mine = {id(m):k for k,m in model.named_modules()},(os.path.dirname(torch.__file__), _error.__code__.co_filename)
-    for frame,_ in traceback.walk_tb(step.error.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
-    frames = [f for f in traceback.extract_tb(step.error.__traceback__) if not f.filename.startswith(mine)]
-    msg,repair = next(iter(str(step.error).strip().splitlines()), ''),''
+# %% ../nbs/26_summary.ipynb #46cb9639
+def _error(e, model):
+    "What broke: the innermost module that was running, if one was, the line in the user's own file, and how to mend it"
+    paths,where = {id(m):k for k,m in model.named_modules()},None
+    for frame,_ in traceback.walk_tb(e.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
+    mine = os.path.dirname(torch.__file__),_error.__code__.co_filename
+    frames = [f for f in traceback.extract_tb(e.__traceback__) if not f.filename.startswith(mine)]
+    msg,repair = next(iter(str(e).strip().splitlines()), ''),''
     if 'view size is not compatible' in msg:
         repair = 'Repair: `.view` cannot cross the strides of channels last; write `.reshape(...)`, or `.flatten(1)` to flatten'
     elif 'channels_last' in msg or 'memory format' in msg: repair = 'Repair: this operation refuses the format; give it `x.contiguous()`'
     at = (os.path.basename(frames[-1].filename), frames[-1].lineno, frames[-1].line) if frames else ()
-    return SummaryError(where, f'{type(step.error).__name__}: {msg}', repair, *at)
+    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at)
 
-def _crash(module):
-    return SummaryError(module, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
-        'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+def _broke(step, tape, prone):
+    "What broke the step, and where, or what was left out of it; `None` if nothing was"
+    if step.error is None and prone:
+        return SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
+            'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
+    if step.error and step.error.module is None:
+        step.error.module = dict(forward='', loss='loss').get(step.stage, tape.failed or 'loss')
+    return step.error
 
 # %% ../nbs/26_summary.ipynb #c7e837bc
 _amps = dict(fp16=torch.float16, float16=torch.float16, bf16=torch.bfloat16, bfloat16=torch.bfloat16, fp32=None)
@@ -73,11 +81,13 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, args):
-    "Address of each storage: whether it holds 'weights', an 'input' or a target of the 'loss'"
+def _owned(modules, args):
+    "Tensors of the step, each with whose it is: 'weights', an 'input' or a target of the 'loss'"
     weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
     held = [(t,who) for who,ts in dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=weights).items() for t in ts]
-    return {address(t):who for t,who in held if t.layout == torch.strided and t.device.type != 'meta'}
+    return [(t,who) for t,who in held if t.layout == torch.strided]
+
+def _owners(owned): return {address(t):who for t,who in owned}
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
@@ -90,6 +100,12 @@ def _set_mode(model, train):
     try: model.train(train)
     except (AttributeError, NotImplementedError, RuntimeError): return ['The model keeps the mode that it was exported in']
     return []
+
+def _notes(step, blind, inferred):
+    "What could not be seen, and what is not as in a plain step"
+    if blind: yield 'Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen'
+    if inferred: yield 'Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies'
+    if step.passes == 'forward': yield 'There was no backward pass: nothing that came out requires a gradient'
 
 # %% ../nbs/26_summary.ipynb #a0b5b19a
 def channelslast_summary(
@@ -114,20 +130,19 @@ def channelslast_summary(
     modules = model,*modules_of(loss_func)
     with ExitStack() as stack:
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
-        for o in (uncollected(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
+        for o in (uncollected(), _disable_current_modes(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
         for lazy in (True, False):
-            with untouched(*modules, lazy=lazy):
+            with untouched(*modules, lazy=lazy) as inferred:
                 if as_channels_last: apply_channels_last(model)
                 step,fmt,mine = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-                owners,prone = _owners(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+                owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+                owners = _owners(owned)
                 autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
                 with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, mine, loss_func, not prone, autocast)
-                moved = owners != _owners(modules, mine)
+                moved = owners != _owners(owned)
             if not (moved or step.error): break
         tape = Tape(prof)
         story = Story(tape.calls, owners)
-    if device.type == 'meta':
-        step.notes.append('Meta tensors have no memory: what becomes of them could not be followed, only copies were seen')
-    if step.passes == 'forward': step.notes.append('There was no backward pass: nothing that came out requires a gradient')
+    notes = [*step.notes, *_notes(step, story.blind, inferred)]
     about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _error(step, model, tape, prone), step.notes)
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _broke(step, tape, prone), notes, story.blind)

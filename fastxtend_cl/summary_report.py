@@ -43,6 +43,7 @@ class SummaryFigures:
     passes:str = 'forward and backward' # That ran; or 'forward'
     error:SummaryError = None # What broke, if something did
     notes:list = field(default_factory=list) # What could not be seen
+    blind:bool = False # Were there images without memory, which cannot be followed?
 
     @property
     def images(self): return [r for r in self.rows if r.cause != 'weights' and r.kind != 'other']
@@ -63,7 +64,7 @@ class SummaryFigures:
     @property
     def ok(self):
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
-        if self.device == 'meta' or self.error or self.model_format in ('contiguous','partly channels last'): return False
+        if self.blind or self.error or self.model_format in ('contiguous','partly channels last'): return False
         return not any(r.kind in ('lost','inside') for r in self.inside)
 
 # %% ../nbs/25_summary_report.ipynb #e5512a3a

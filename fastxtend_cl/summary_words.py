@@ -57,8 +57,8 @@ def verdict_text(
     if s.model_format in ('contiguous','partly channels last'):
         return (f'The model is {s.model_format}: convert it with learn.to_channelslast() or apply_channels_last(model), '
             'or see what that would do with as_channels_last=True')
-    if s.device == 'meta': return f'On meta tensors a summary sees only copies: {size_text(s.bytes)} a step'
     if s.lost: return _lost_text(s)
+    if s.blind: return 'Images without memory of their own (on meta, fake ones, wrapped ones) cannot be followed'
     if copied := [r for r in s.inside if r.kind == 'inside']:
         most = f'most by {copied[0].op} in {module_text(s, copied[0].module)}, {copied[0].phase}'
         return f'Channels last is kept, but {size_text(s.bytes)} a step are copied, also inside kernels; {most}'

@@ -61,6 +61,7 @@ def _lazy_copy(t):
 
 def _own_memory(t):
     "End the sharing: who asks for an address may write there, and moves out if it is not the last"
+    if type(t) is not Tensor: return  # Never shared
     with suppress(RuntimeError): t.data_ptr()  # A sparse tensor has none
 
 def address(
@@ -78,9 +79,10 @@ def untouched(
 ):
     "Let `modules` run on copies of their weights and buffers; at the end all is as it was, gradients, attributes, modes and generators too"
     mods = list({id(m):m for o in modules for m in o.modules()}.values())
+    held = [(d, dict(d)) for m in mods for d in (vars(m), m._buffers, m._parameters, m._modules) if isinstance(d, dict)]
+    inferred = _trainable([d for d,_ in held])
     params = list({id(p):p for m in mods for p in m.parameters(recurse=False)}.values())
     datas,copies = {t:t.data for t in (*params, *(b for m in mods for b in m.buffers(recurse=False)))},{}
-    held = [(d, dict(d)) for m in mods for d in (vars(m), m._buffers, m._parameters, m._modules) if isinstance(d, dict)]
     modes,grads = [(m, m.training) for m in mods if hasattr(m, 'training')],[p.grad for p in params]
     hooks = []
     with _generators(sorted({t.device.index for t in datas if t.is_cuda})):
@@ -89,7 +91,7 @@ def untouched(
             for p in params:
                 p.grad = None
                 if p.requires_grad and p.is_leaf: hooks.append(p.register_post_accumulate_grad_hook(_drop_grad))
-            yield
+            yield inferred
         finally:
             for h in hooks: h.remove()
             for d,old in held:
@@ -102,6 +104,13 @@ def untouched(
             for d in datas.values(): _own_memory(d)
 
 def _drop_grad(p): p.grad = None
+
+def _trainable(dicts):
+    "Put copies in place of tensors that were made under `torch.inference_mode`, through which no backward pass goes; were there any?"
+    made = {id(t):t for d in dicts for t in d.values() if isinstance(t, Tensor) and t.is_inference()}
+    normal = {k:deepcopy(t) if isinstance(t, nn.Parameter) else t.clone() for k,t in made.items()}
+    for d in dicts if normal else (): d.update({k:normal[id(t)] for k,t in d.items() if id(t) in normal})
+    return bool(normal)
 
 
 # %% ../nbs/20_untouched.ipynb #ee963cdd

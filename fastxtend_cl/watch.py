@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.autograd.profiler import profile, record_function
 
 # %% ../nbs/21_watch.ipynb #d3f3652e
 @lru_cache(2**14)
@@ -35,7 +35,7 @@ def stride_order(
 @dataclass(slots=True)
 class Seen:
     "A tensor as an operation saw it; tensors with the same `storage` are views of the same memory"
-    storage:int
+    storage:int # `None` for one without memory of its own: on meta, a fake one, one that wraps others
     shape:tuple
     stride:tuple
     dtype:torch.dtype
@@ -56,7 +56,8 @@ def _seen(extra):
     "The strided tensors that an event was called with"
     flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
     held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    return [Seen(o.allocation_id, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    def storage(o): return o.allocation_id if o.storage_data_ptr else None
+    return [Seen(storage(o), tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
 
 @dataclass(slots=True)
 class Copy:
@@ -130,9 +131,9 @@ def profiled(
     "PyTorch's profiler, told to note what a `Tape` reads, and to say nothing as it starts"
     quiet = 'KINETO_LOG_LEVEL' not in os.environ
     if quiet: os.environ['KINETO_LOG_LEVEL'] = '99'
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA]*(device.type == 'cuda')
+    device = 'cuda' if device.type == 'cuda' else None
     try:
-        with profile(activities=activities, record_shapes=True, profile_memory=True) as prof: yield prof
+        with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof: yield prof
     finally:
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
@@ -142,7 +143,7 @@ class Tape:
     def __init__(self, prof):
         self.calls,self.failed = [],None  # `failed`: module of the backward node that ran last
         self._made_by,self._unseen = {},{}  # Autograd's number: the module that it was given in; storage: the call that left it
-        tree = prof.profiler.kineto_results.experimental_event_tree()
+        tree = prof.kineto_results.experimental_event_tree()
         for e in sorted(tree, key=lambda e: e.start_time_ns): self._walk(e, None, 'forward')
         for call in self.calls: call.made = {k:s for k,s in call.made.items() if s}
 
