@@ -14,7 +14,7 @@ from fastcore.basics import patch
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from .held import Held, tensors_in, with_slots
+from .held import Held, laid_out, tensors_in, with_slots
 
 # %% ../nbs/31_capture.ipynb #b47f5314
 @dataclass(eq=False)
@@ -41,7 +41,8 @@ class Call:
     grads:list=None # Gradients of the outputs
     input_grads:list=None # What it adds to its inputs' gradients
     modules:dict=None # Path by module, of its own and those inside that were not called, once someone has asked
-    ran:object=None # `Rerun` that was its run in the reference step, if it ran by itself
+    ran:object=None # `Rerun` that was its run in the step, if it ran by itself
+    alone:bool=False # Does it run by itself at the moment?
     done:bool=False
 
 # %% ../nbs/31_capture.ipynb #0e8a71d4
@@ -81,11 +82,10 @@ class Capture(TorchDispatchMode):
         paths, # Path by module
         device, # Where the model runs; random numbers of the CPU and of this device are watched
         left, # Function of a `Call` and its output tensors, when it has ended
-        hold=lambda call: True, # Function of a `Call`: hold what its children return? `None` to hold no values at all
         run=lambda call, args, kwargs: module_call(call.module, *args, **kwargs), # Runs a `Call`
     ):
         super().__init__()
-        self.paths,self.device,self.left,self.hold,self.run = paths,device,left,hold,run
+        self.paths,self.device,self.left,self.run = paths,device,left,run
         self.stack,self.counts,self.roots,self.busy = [],Counter(),[],False
         self.held = defaultdict(weakref.WeakSet) # Those that share a storage
 
@@ -119,11 +119,12 @@ def before_write(self:Capture,
     written = [values.get(o.name) for o in func._schema.arguments if o.alias_info is not None and o.alias_info.is_write]
     for t in tensors_in(written):
         if not t.is_floating_point() or t.layout != torch.strided: continue
-        call.writes = True
-        copies = {}
-        for h in list(self.held.pop(t.untyped_storage()._cdata, ())):
+        call.writes,copies,held = True,{},list(self.held.get(t.untyped_storage()._cdata, ()))
+        if held and call.alone: raise RuntimeError('It writes into what it was given')
+        self.held.pop(t.untyped_storage()._cdata, None)
+        for h in held:
             key = h.t.storage_offset(),h.t.shape,h.t.stride()
-            if key not in copies: copies[key] = h.t if self.hold is None else h.t.clone()
+            if key not in copies: copies[key] = laid_out(h.t)
             h.t,h.written = copies[key],True
 
 # %% ../nbs/31_capture.ipynb #ce87d635
@@ -161,13 +162,15 @@ def leave(self:Capture,
     call, # The innermost until now
     out, # What it returns
 ):
-    "A call ends: its parent may hold the outputs, and `left` is told"
+    "A call ends: its parent holds the outputs until that ends without operations of its own, and `left` is told"
     outs,parent = tensors_in(out),call.parent
     call.inplace = any(id(t) in call.mine for t in outs) and call.writes
     call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
-    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None and self.hold and self.hold(parent) else []
+    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None else []
+    for c in call.children:
+        if not (call.own or c.ran): c.outs = []
     del call.mine
     self.left(call, outs)
 

@@ -10,30 +10,31 @@ __all__ = ['dtypes', 'scales', 'exactly', 'nearby', 'first_line', 'Yardstick', '
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from fastcore.basics import patch
 import torch
 from torch import nn
 from .capture import Capture, module_calls
-from .held import Layout, tensors_in
+from .held import laid_out, tensors_in
 from .compare import at_once, compare_tensors, place
 from .hazards import crash_prone, known_hazards
 from .memory_format import to_channelslast, to_contiguous
 from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
-from .replay import Variant, base, floats_to, last, replay
+from .replay import Variant, as_it_is, base, dense, floats_to, last, replay
 from .rounding import Jitter, Precision
-from .steps import LastRun, Reference, Step, contiguous, run_step
+from .steps import AskedEarly, Reference, Step, first_run, run_step
 from .tf32 import tf32, tf32_eps
 
 # %% ../nbs/36_parity.ipynb #18bfc258
 def exactly(dtype, seed=None, eps=0.):
     "Run a call in a higher precision; with inputs and saved tensors that are off by `eps` at random if there is a seed"
     f,jitter = floats_to(dtype),None if seed is None else Jitter(eps, seed)
-    return Variant(f, lambda t, layout: jitter(f(t)) if jitter else f(t).clone(), autocast=False, saved=jitter)
+    return Variant(f, lambda t: jitter(f(t)) if jitter else f(t).clone(), autocast=False, saved=jitter)
 
 def nearby(eps):
     "Run a call as in the step, with inputs and saved tensors that are off by `eps` at random"
     jitter = Jitter(eps, 0)
-    return Variant(to_contiguous, lambda t, layout: jitter(t), saved=jitter)
+    return Variant(to_contiguous, lambda t: jitter(dense(t)), saved=jitter)
 
 def first_line(e): return f'{type(e).__name__}: {(str(e).strip().splitlines() or [""])[0]}'
 
@@ -121,37 +122,49 @@ def compare_call(
 
 # %% ../nbs/36_parity.ipynb #2c4b78ef
 class Comparison:
-    "Runs each call again in both formats, and in a higher precision where they differ, and keeps the rows"
-    def __init__(self, layouts, prone, progress, low=0.):
-        self.layouts,self.prone,self.progress,self.low = layouts,prone,progress,low
+    "Runs each call of a step again in the other format, and in a higher precision where the two differ, and keeps the rows"
+    def __init__(self,
+        convert, # `to_channelslast` or `to_contiguous`, as the step runs
+        prone=(), # Paths of layers that may crash in channels last
+        progress=None, # `Progress`
+        low=0., # Machine epsilon that layers multiply in, if autocast does not tell
+    ):
+        self.convert,self.prone,self.progress,self.low = convert,prone,progress,low
+        self.variant,self.other = Variant(convert, as_it_is),base if convert is to_channelslast else last
         self.rows,self.random,self.left_out,self.shapes = [],[],{},{}
 
-    def again(self, call, variant, whole=False, backward=True):
-        return replay(call, replace(variant, whole=whole), self.layouts, backward)
-
-    def __call__(self, call):
-        if self.progress: self.progress.add()
-        try: b = contiguous(call, self.layouts)
-        except Exception as e: return self.leave_out(call, f'cannot run again by itself: {first_line(e)}', [None]*len(call.ins))
-        if not call.image: return b.input_grads
-        if b.drew:
-            if call.path not in self.random: self.random.append(call.path)
-            return b.input_grads
-        if call.path in self.prone:
-            return self.leave_out(call, 'PyTorch can crash in its backward pass in channels last on a CPU', b.input_grads)
-        try:
-            l = self.again(call, last)
-            whole = b.touched != l.touched # It does something in one format that it does not in the other
-            if whole: b,l = self.again(call, base, True),self.again(call, last, True)
-        except Exception as e: return self.leave_out(call, f'breaks in channels last: {first_line(e)}', b.input_grads)
-        self.layouts(call).input_grads = [None if g is None else Layout.of(g) for g in l.input_grads]
-        self.shapes[call.path] = [tuple(h.t.shape) for h in call.ins]
-        self.rows += compare_call(call, b, l, partial(self.again, whole=whole), self.low)
-        return b.input_grads
+    def again(self, call, variant, whole=False, backward=True): return replay(call, replace(variant, whole=whole), backward)
 
     def leave_out(self, call, reason, grads):
         if call.image: self.left_out[call.path] = reason
         return grads
+
+# %% ../nbs/36_parity.ipynb #5a52d2e7
+@patch
+def __call__(self:Comparison, call): # What it adds to its inputs' gradients
+    "Run `call` again, and compare"
+    if self.progress: self.progress.add()
+    try: mine = first_run(call, self.variant)
+    except Exception as e: return self.leave_out(call, f'cannot run again by itself: {first_line(e)}', [None]*len(call.ins))
+    if not call.image: return mine.input_grads
+    if mine.drew:
+        if call.path not in self.random: self.random.append(call.path)
+        return mine.input_grads
+    if call.path in self.prone:
+        return self.leave_out(call, 'PyTorch can crash in its backward pass in channels last on a CPU', mine.input_grads)
+    try:
+        other = self.again(call, self.other)
+        whole = mine.touched != other.touched # It does something in one format that it does not in the other
+        if whole: mine,other = self.again(call, self.variant, True),self.again(call, self.other, True)
+    except Exception as e:
+        name = 'contiguous format' if self.other is base else 'channels last'
+        return self.leave_out(call, f'breaks in {name}: {first_line(e)}', mine.input_grads)
+    self.shapes[call.path] = [tuple(h.t.shape) for h in call.ins]
+    b,l = (other, mine) if self.other is base else (mine, other)
+    found = list(compare_call(call, b, l, partial(self.again, whole=whole), self.low))
+    self.rows += found
+    if all(r.ok for r in found): return mine.input_grads
+    return [m if m is None or o is None else laid_out(o.to(m.dtype), m) for m,o in zip(mine.input_grads, other.input_grads)]
 
 # %% ../nbs/36_parity.ipynb #5380fdcf
 def advice(model, compare, device, amp):
@@ -174,26 +187,26 @@ def mean_square(
     return sum(t.float().square().mean() for t in tensors_in(out) if t.is_floating_point())
 
 def compare_steps(step, inputs, targets, amp, device, train, progress):
-    "A step in channels last, to see how tensors lie, then the reference step, each of whose calls is compared"
+    "A step in channels last, contiguous if that breaks or may crash, each of its calls compared: a `Comparison`"
     paths = {m:k.removeprefix('model.').replace('model', type(step.model).__name__, k == 'model') for k,m in step.named_modules()}
     paths[step] = 'loss'
-    grads = step.model.training if train is None else train
-    prone,lay = crash_prone(step.model) if grads else [],LastRun()
+    prone = crash_prone(step.model) if (step.model.training if train is None else train) else []
     how = dict(amp=dtypes.get(amp), device=device, train=train, scale=scales.get(amp, 1.))
-    run = partial(run_step, step, inputs=inputs, targets=targets, **how)
-    try: run(to_channelslast, capture=Capture(paths, device, lay.left, hold=None), backward=not prone)
-    except Exception: pass # The layer that breaks is named when its turn comes
-    finally: lay.close()
-    res = Comparison(lay, prone, Progress(lay.n_own) if progress else None, tf32_eps(device))
-    ref = Reference(res, lay)
-    capture = Capture(paths, device, ref.left, hold=lambda c: lay.own.get(c.path, 1) > 0, run=ref.run)
-    try:
-        run(to_contiguous, capture=capture)
-        for c in capture.roots: ref.finish_all(c)
-    finally:
-        ref.close()
-        if progress: res.progress.close()
-    return res
+    def compared(convert, alone=True):
+        res = Comparison(convert, prone, Progress(len(paths)) if progress else None, tf32_eps(device))
+        ref = Reference(res, res.variant, res.other, alone)
+        capture = Capture(paths, device, ref.left, run=ref.run)
+        try:
+            run_step(step, convert, inputs, targets, capture, **how)
+            for c in capture.roots: ref.finish_all(c)
+        except AskedEarly: return compared(convert, alone=False)
+        finally:
+            ref.close()
+            if progress: res.progress.close()
+        return res
+    if prone: return compared(to_contiguous)
+    try: return compared(to_channelslast)
+    except Exception: return compared(to_contiguous) # The layer that breaks is named when its turn comes
 
 dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
 scales = dict(fp16=2.**10) # Of the loss, so that gradients are within fp16
