@@ -540,6 +540,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'fastxtend_cl.replay.Rerun.finished': ('replay.html#rerun.finished', 'fastxtend_cl/replay.py'),
                                      'fastxtend_cl.replay.Rerun.forward': ('replay.html#rerun.forward', 'fastxtend_cl/replay.py'),
                                      'fastxtend_cl.replay.Rerun.named': ('replay.html#rerun.named', 'fastxtend_cl/replay.py'),
+                                     'fastxtend_cl.replay.Rerun.stale': ('replay.html#rerun.stale', 'fastxtend_cl/replay.py'),
                                      'fastxtend_cl.replay.Variant': ('replay.html#variant', 'fastxtend_cl/replay.py'),
                                      'fastxtend_cl.replay._number': ('replay.html#_number', 'fastxtend_cl/replay.py'),
                                      'fastxtend_cl.replay._short': ('replay.html#_short', 'fastxtend_cl/replay.py'),

@@ -100,6 +100,7 @@ class Rerun:
     def __init__(self, call, variant):
         self.call,self.variant,self.cut = call,variant,Cut(call, variant)
         self.mods,self.values,self.params,self.outs,self.drew = own_modules(call),{},{},[],False
+        self.buffers = [(b, b._version) for m in self.mods for b in m.buffers(recurse=False) if not b.is_inference()]
         self.leaves = [as_leaf(h, variant.tensor) for h in call.ins]
         held = [*(h.t for h in call.ins+call.outs), *call.module.parameters()]
         self.device = held[0].device if held else torch.device('cpu')
@@ -107,6 +108,10 @@ class Rerun:
     def named(self, kind):
         "The own modules' parameters or buffers by name"
         return {f'{k}.{n}'.lstrip('.'):t for o,k in self.mods.items() for n,t in vars(o)[kind].items() if t is not None}
+
+    def stale(self):
+        "Has the module's state changed since, as in a part of a checkpoint, which runs twice?"
+        return any(b._version != version for b,version in self.buffers)
 
 # %% ../nbs/32_replay.ipynb #252b4f73
 @patch

@@ -152,14 +152,17 @@ def run(self:Reference, call, args, kwargs):
 @patch
 def finite(self:Reference, call, outs):
     "`outs`, or what the other format gives where that alone is finite"
-    if all(torch.isfinite(t.sum()) for t in outs): return outs
-    others = tensors_in(Rerun(call, self.other).forward(grad=False))
+    if all(torch.isfinite(t.detach().sum()) for t in outs): return outs
+    try: others = tensors_in(Rerun(call, self.other).forward(grad=False))
+    except Exception: return outs
     return [laid_out(o.to(t.dtype), t).requires_grad_(t.requires_grad) if torch.isfinite(o.sum()) else t for o,t in zip(others, outs)]
 
 def first_run(call, variant): # `Replay`
     "What `call` gives in the step's own format: what it gave in the step, if it ran by itself there"
     ran,call.ran = call.ran,None
-    return replay(call, variant) if ran is None or call.random else ran.finished(outs=call.outs)
+    if ran is None or call.random: return replay(call, variant)
+    res = ran.finished(outs=call.outs)
+    return replay(call, variant) if ran.stale() else res
 
 # %% ../nbs/33_steps.ipynb #edc39a58
 def run_step(
