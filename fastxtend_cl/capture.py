@@ -10,6 +10,7 @@ import weakref
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from fastcore.basics import patch
 import torch
 from torch import nn
@@ -43,7 +44,8 @@ class Call:
     modules:dict=None # Path by module, of its own and those inside that were not called, once someone has asked
     ran:object=None # `Rerun` that was its run in the step, if it ran by itself
     alone:bool=False # Does it run by itself at the moment?
-    done:bool=False
+    ended:bool=False # Has it returned?
+    done:bool=False # Has it had its turn?
 
 # %% ../nbs/31_capture.ipynb #0e8a71d4
 module_call,_handlers = nn.Module.__call__,[]
@@ -114,7 +116,7 @@ def before_write(self:Capture,
     args,
     kwargs,
 ):
-    "What is held of a tensor that is about to be overwritten becomes a copy"
+    "What is held of a tensor that is about to be overwritten becomes a copy, or is let go if it can be made anew"
     values = {**{o.name:v for o,v in zip(func._schema.arguments, args)}, **kwargs}
     written = [values.get(o.name) for o in func._schema.arguments if o.alias_info is not None and o.alias_info.is_write]
     for t in tensors_in(written):
@@ -123,9 +125,9 @@ def before_write(self:Capture,
         if held and call.alone: raise RuntimeError('It writes into what it was given')
         self.held.pop(t.untyped_storage()._cdata, None)
         for h in held:
-            key = h.t.storage_offset(),h.t.shape,h.t.stride()
-            if key not in copies: copies[key] = laid_out(h.t)
-            h.t,h.written = copies[key],True
+            key,h.written = (h.t.storage_offset(), h.t.shape, h.t.stride()),True
+            if h.make is None and key not in copies: copies[key] = laid_out(h.t)
+            h.value = None if h.make else copies[key]
 
 # %% ../nbs/31_capture.ipynb #ce87d635
 @patch
@@ -169,9 +171,11 @@ def leave(self:Capture,
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
     call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None else []
+    for k,h in enumerate(call.outs): h.make = call.ran and partial(call.ran.remake, k)
     for c in call.children:
         if not (call.own or c.ran): c.outs = []
     del call.mine
+    call.ended = True
     self.left(call, outs)
 
 # %% ../nbs/31_capture.ipynb #e8005ec8

@@ -56,12 +56,21 @@ def laid_out(
 # %% ../nbs/30_held.ipynb #3d000005
 class Held:
     "A tensor's value at one moment, without its graph; shares memory until someone writes there"
+    make = None # Makes its value anew, if that can be done
     def __init__(self,
         t:Tensor, # On any device, of any shape
     ):
-        self.t,self.needs_grad,self.written = t.detach(),t.requires_grad,False # Is it overwritten in the same call?
+        self.value,self.shape,self.device,self.needs_grad = t.detach(),t.shape,t.device,t.requires_grad
+        self.written = False # Is it overwritten in the same call?
         # fastai's `SequentialEx` hands `orig` on as an attribute
         self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
+
+    @property
+    def t(self):
+        "The value, made anew if it was let go"
+        if self.value is None: self.value = self.make().detach()
+        return self.value
+
 
 @dataclasses.dataclass(frozen=True)
 class Slot:

@@ -102,7 +102,7 @@ class Rerun:
         self.mods,self.values,self.params,self.outs,self.drew = own_modules(call),{},{},[],False
         self.buffers = [(b, b._version) for m in self.mods for b in m.buffers(recurse=False) if not b.is_inference()]
         self.leaves = [as_leaf(h, variant.tensor) for h in call.ins]
-        held = [*(h.t for h in call.ins+call.outs), *call.module.parameters()]
+        held = [*call.ins, *call.outs, *call.module.parameters()]
         self.device = held[0].device if held else torch.device('cpu')
 
     def named(self, kind):
@@ -145,6 +145,7 @@ def ends(self:Rerun):
     call,variant = self.call,self.variant
     for ts,grads in [(self.outs, call.grads), *((ts, c.input_grads) for c,ts in self.cut.seen.items())]:
         for (t,leaf),g in zip(ts, grads or ()):
+            if callable(g): g = g() # Drawn at random when it is needed
             if g is None or not t.requires_grad or t.shape != g.shape: continue
             yield t,leaf,variant.tensor(g.to(t.dtype) if variant.autocast else g).to(t.dtype)
 
@@ -177,6 +178,11 @@ def finished(self:Rerun,
     grads = self.backward() if backward else [None]*len(self.leaves)
     values = {k:t.detach() for k,t in self.values.items() if t.is_floating_point() and t.layout == torch.strided}
     return Replay(values, grads, self.drew, touched)
+
+@patch
+def remake(self:Rerun, k):
+    "Output `k` once more"
+    return tensors_in(Rerun(self.call, self.variant).forward(grad=False))[k]
 
 def replay(
     call:Call, # Call to run again, with its inputs, its children's outputs and its outputs' gradients

@@ -6,6 +6,7 @@
 __all__ = ['Step', 'images', 'Following', 'AskedEarly', 'Reference', 'Bridge', 'first_run', 'run_step', 'convert_all']
 
 # %% ../nbs/33_steps.ipynb #63cee36e
+from functools import partial
 from fastcore.basics import patch
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ class Step(nn.Module):
         self.model,self.loss_func = model,loss_func
     def forward(self, inputs, targets): return self.loss_func(self.model(*inputs), *targets)
 
-def images(x): return any(t.dim() in (4,5) for t in x)
+def images(x): return any(len(t.shape) in (4,5) for t in x)
 
 # %% ../nbs/33_steps.ipynb #f8e1bd03
 class Following:
@@ -55,13 +56,18 @@ class Reference(Following):
         alone=True, # May layers run by themselves?
     ):
         super().__init__()
-        self.compare,self.variant,self.other,self.alone,self.forward = compare,variant,other,alone,True
+        self.compare,self.variant,self.other,self.alone,self.forward,self.gens = compare,variant,other,alone,True,{}
 
     def left(self, call, outs):
         params = [p for m in own_modules(call) for p in m.parameters(recurse=False)]
-        call.image = images([*(h.t for h in call.ins), *outs, *params, *(h.t for c in call.children for h in c.outs)])
+        call.image = images([*call.ins, *outs, *params, *(h for c in call.children for h in c.outs)])
         if call.parent is None: self.forward = False
         if call.ran: return any(t.requires_grad for t in outs) or self.finish(call)
+        if call.inplace and not call.children:
+            call.grads = [self.draw(t.detach()) if t.requires_grad else None for t in outs]
+            self.finish(call)
+            for _,k,j in call.links: call.input_grads[j] = call.input_grads[j] is not None and partial(self.draw, outs[k].detach()) or None
+            return
         def ready(gs):
             call.grads = [None if g is None else g.detach() for g in gs]
             self.finish_if_ready(call)
@@ -77,10 +83,23 @@ def finish(self:Reference, call): # What it adds to its inputs' gradients
     turn = self.compare if call.own else self.pass_on
     call.input_grads = grads = turn(call)
     call.done = True
+    if call.parent and (call.parent.own or not call.parent.ended): # It may ask for them
+        for h in call.outs: h.value,h.make = h.t,None
+    else: call.outs = []
     for c in call.children: c.outs,c.input_grads,c.out = [],None,None # Nobody asks any more
     call.ins,call.args,call.children,call.links,call.grads = [],(),[],[o for o in call.links if o[0] is None],call.grads and []
     if call.parent is not None: self.finish_if_ready(call.parent)
     return grads
+
+# %% ../nbs/33_steps.ipynb #fdc331f1
+@patch
+def draw(self:Reference,
+    t, # Result of any shape
+): # A gradient for it
+    "A random gradient that lies in memory as `t` does"
+    if t.device not in self.gens: self.gens[t.device] = torch.Generator(t.device).manual_seed(0)
+    g = torch.empty(t.shape, dtype=torch.float32, device=t.device).uniform_(-1, 1, generator=self.gens[t.device])
+    return laid_out(g.to(t.dtype), t)
 
 # %% ../nbs/33_steps.ipynb #a715b600
 @patch
@@ -89,6 +108,7 @@ def pass_on(self:Reference, call):
     res = [None]*len(call.ins)
     for c,j,i in call.links:
         g = call.grads and (call.grads[j] if c is None else c.input_grads and c.input_grads[j])
+        if callable(g): g = g()
         if g is not None: res[i] = g if res[i] is None else res[i]+g
     return res
 
