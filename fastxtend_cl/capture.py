@@ -35,6 +35,7 @@ class Call:
     # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output,
     # that is its own argument
     links:list=field(default_factory=list)
+    parts:bool=False # Does the module hold others?
     own:int=0 # Operations of its own
     writes:bool=False # Does one of them write into a tensor?
     random:bool=False # Did it draw random numbers itself?
@@ -89,16 +90,25 @@ class Capture(TorchDispatchMode):
         super().__init__()
         self.paths,self.device,self.left,self.run = paths,device,left,run
         self.stack,self.counts,self.roots,self.busy = [],Counter(),[],False
-        self.held = defaultdict(weakref.WeakSet) # Those that share a storage
+        self.held,self.past = defaultdict(weakref.WeakSet),defaultdict(weakref.WeakSet) # Those that share a storage, or did
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if not self.busy and self.stack:
             call = self.stack[-1]
             call.own += 1
+            if call.parts: self.note_use(call, args, kwargs)
             if func._schema.is_mutable: self.before_write(call, func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 # %% ../nbs/31_capture.ipynb #e8b5c719
+@patch
+def note_use(self:Capture, call, *args):
+    "`call` calculates with these itself"
+    for t in tensors_in(args):
+        if t.layout != torch.strided or t.is_nested: continue
+        for held in (self.held, self.past):
+            for h in held.get(t.untyped_storage()._cdata, ()): h.used = h.used or h.holder is call
+
 @patch
 def keep(self:Capture,
     ts, # Tensors
@@ -123,7 +133,7 @@ def before_write(self:Capture,
         if not t.is_floating_point() or t.layout != torch.strided: continue
         call.writes,copies,held = True,{},list(self.held.get(t.untyped_storage()._cdata, ()))
         if held and call.alone: raise RuntimeError('It writes into what it was given')
-        self.held.pop(t.untyped_storage()._cdata, None)
+        self.past[t.untyped_storage()._cdata].update(self.held.pop(t.untyped_storage()._cdata, ()))
         for h in held:
             key,h.written = (h.t.storage_offset(), h.t.shape, h.t.stride()),True
             if h.make is None and key not in copies: copies[key] = laid_out(h.t)
@@ -151,7 +161,8 @@ def enter(self:Capture,
     call = Call(path, m, self.counts[path], parent, amp, torch.is_grad_enabled(), with_slots((args, kwargs)))
     self.counts[path] += 1
     ins = tensors_in((args, kwargs))
-    call.ins,call.mine = self.keep(ins),{id(t):i for i,t in enumerate(ins)}
+    call.ins,call.mine,call.parts = self.keep(ins),{id(t):i for i,t in enumerate(ins)},next(m.children(), None) is not None
+    for h in call.ins if call.parts else (): h.used,h.holder = False,call
     if parent is None: self.roots.append(call)
     else:
         parent.children.append(call)
@@ -171,7 +182,7 @@ def leave(self:Capture,
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
     call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None else []
-    for k,h in enumerate(call.outs): h.make = call.ran and partial(call.ran.remake, k)
+    for k,h in enumerate(call.outs): h.make,h.used,h.holder = call.ran and partial(call.ran.remake, k),parent is None,parent
     for c in call.children:
         if not (call.own or c.ran): c.outs = []
     del call.mine

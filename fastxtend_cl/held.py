@@ -57,10 +57,13 @@ def laid_out(
 class Held:
     "A tensor's value at one moment, without its graph; shares memory until someone writes there"
     make = None # Makes its value anew, if that can be done
+    used = True # Does the call that it is held for calculate with it, or only hand it on?
+    holder = None # That call, while it is to be found out
     def __init__(self,
         t:Tensor, # On any device, of any shape
     ):
-        self.value,self.shape,self.device,self.needs_grad = t.detach(),t.shape,t.device,t.requires_grad
+        self.value,self.needs_grad = t.detach(),t.requires_grad
+        self.shape,self.dtype,self.device = t.shape,t.dtype,t.device
         self.written = False # Is it overwritten in the same call?
         # fastai's `SequentialEx` hands `orig` on as an attribute
         self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
@@ -89,8 +92,8 @@ def as_leaf(
     held, # `Held`
     convert, # Function of a tensor
 ):
-    "What is held, with its attributes, as a new leaf"
-    t = convert(held.t).detach()
+    "What is held, with its attributes, as a new leaf; zeros without memory if it is only handed on"
+    t = convert(held.t).detach() if held.used else torch.zeros((), dtype=held.dtype, device=held.device).expand(held.shape)
     for k,v in held.attrs.items(): setattr(t, k, convert(v))
     return t.requires_grad_() if held.needs_grad else t
 

@@ -42,7 +42,7 @@ class Yardstick:
         again, # Runs `call` again in a `Variant`
         low, # Machine epsilon of what it multiplies in, if autocast does not tell
     ):
-        held = [*(h.t for h in call.ins), *(h.t for c in call.children for h in c.outs), *call.module.parameters(), *b.values.values()]
+        held = [*call.ins, *(h for c in call.children for h in c.outs), *call.module.parameters(), *b.values.values()]
         self.prec = Precision.of(held, [call.autocast] if call.autocast else [], low)
         self.b,self.again,self.exacts,self.draws = b.values,partial(again, call),{},[]
         self.dtype = torch.float32 if held and held[0].device.type == 'mps' else torch.float64
@@ -66,7 +66,9 @@ class Yardstick:
         square,wide = 0,torch.promote_types(torch.float32, self.b[k].dtype) # Moves are far larger than what float32 rounds
         for i in range(8):
             if len(self.draws) == i: self.draws.append({})
-            if k not in self.draws[i]: self.draws[i].update(self.run(k, exactly(wide, i, self.prec.jitter)))
+            if k not in self.draws[i]: # Activations are large, and rarely asked for
+                found = self.run(k, exactly(wide, i, self.prec.jitter))
+                self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
             square = square+(self.draws[i][k]-center).square()
             if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5 # A few may be chance
 
@@ -152,7 +154,7 @@ def __call__(self:Comparison, call): # What it adds to its inputs' gradients
     except Exception as e:
         name = 'contiguous format' if self.other is base else 'channels last'
         return self.leave_out(call, f'breaks in {name}: {first_line(e)}', mine.input_grads)
-    self.shapes[call.path] = [tuple(h.t.shape) for h in call.ins]
+    self.shapes[call.path] = [tuple(h.shape) for h in call.ins]
     b,l = (other, mine) if self.other is base else (mine, other)
     found = list(compare_call(call, b, l, partial(self.again, whole=whole), self.low))
     self.rows += found

@@ -59,7 +59,7 @@ class Cut:
 
     def give(self, leaf, held):
         "`leaf`, or a copy if someone writes there"
-        return self.note(copied(leaf) if held.written or not leaf.is_floating_point() else leaf, leaf)
+        return self.note(copied(leaf) if held.used and (held.written or not leaf.is_floating_point()) else leaf, leaf)
 
     def note(self, t, leaf):
         self.given[id(t)] = t,t._version,leaf
@@ -79,7 +79,7 @@ class Cut:
         self.leaves[c] = [as_leaf(h, self.variant.tensor) for h in c.outs]
         outs = list(map(self.give, self.leaves[c], c.outs))
         if c.inplace:
-            for _,k,i in (o for o in c.links if o[0] is None): outs[k] = self.note(ins[i].copy_(outs[k]), self.leaves[c][k])
+            for _,k,i in (o for o in c.links if o[0] is None and c.outs[o[1]].used): outs[k] = self.note(ins[i].copy_(outs[k]), self.leaves[c][k])
         return rebuild(lambda s: outs[s.i], c.out, Slot)
 
 # %% ../nbs/32_replay.ipynb #7594813f
