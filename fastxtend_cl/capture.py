@@ -10,11 +10,12 @@ import weakref
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from fastcore.basics import patch
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from .held import Held, tensors_in, with_slots
+from .held import Held, laid_out, tensors_in, with_slots
 
 # %% ../nbs/31_capture.ipynb #b47f5314
 @dataclass(eq=False)
@@ -34,6 +35,7 @@ class Call:
     # Of a call without operations: (call, slot, own slot) of each child's argument, or (None, slot, own slot) of each output,
     # that is its own argument
     links:list=field(default_factory=list)
+    parts:bool=False # Does the module hold others?
     own:int=0 # Operations of its own
     writes:bool=False # Does one of them write into a tensor?
     random:bool=False # Did it draw random numbers itself?
@@ -41,8 +43,10 @@ class Call:
     grads:list=None # Gradients of the outputs
     input_grads:list=None # What it adds to its inputs' gradients
     modules:dict=None # Path by module, of its own and those inside that were not called, once someone has asked
-    ran:object=None # `Rerun` that was its run in the reference step, if it ran by itself
-    done:bool=False
+    ran:object=None # `Rerun` that was its run in the step, if it ran by itself
+    alone:bool=False # Does it run by itself at the moment?
+    ended:bool=False # Has it returned?
+    done:bool=False # Has it had its turn?
 
 # %% ../nbs/31_capture.ipynb #0e8a71d4
 module_call,_handlers = nn.Module.__call__,[]
@@ -81,22 +85,30 @@ class Capture(TorchDispatchMode):
         paths, # Path by module
         device, # Where the model runs; random numbers of the CPU and of this device are watched
         left, # Function of a `Call` and its output tensors, when it has ended
-        hold=lambda call: True, # Function of a `Call`: hold what its children return? `None` to hold no values at all
         run=lambda call, args, kwargs: module_call(call.module, *args, **kwargs), # Runs a `Call`
     ):
         super().__init__()
-        self.paths,self.device,self.left,self.hold,self.run = paths,device,left,hold,run
+        self.paths,self.device,self.left,self.run = paths,device,left,run
         self.stack,self.counts,self.roots,self.busy = [],Counter(),[],False
-        self.held = defaultdict(weakref.WeakSet) # Those that share a storage
+        self.held,self.past = defaultdict(weakref.WeakSet),defaultdict(weakref.WeakSet) # Those that share a storage, or did
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if not self.busy and self.stack:
             call = self.stack[-1]
             call.own += 1
+            if call.parts: self.note_use(call, args, kwargs)
             if func._schema.is_mutable: self.before_write(call, func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 # %% ../nbs/31_capture.ipynb #e8b5c719
+@patch
+def note_use(self:Capture, call, *args):
+    "`call` calculates with these itself"
+    for t in tensors_in(args):
+        if t.layout != torch.strided or t.is_nested: continue
+        for held in (self.held, self.past):
+            for h in held.get(t.untyped_storage()._cdata, ()): h.used = h.used or h.holder is call
+
 @patch
 def keep(self:Capture,
     ts, # Tensors
@@ -114,17 +126,18 @@ def before_write(self:Capture,
     args,
     kwargs,
 ):
-    "What is held of a tensor that is about to be overwritten becomes a copy"
+    "What is held of a tensor that is about to be overwritten becomes a copy, or is let go if it can be made anew"
     values = {**{o.name:v for o,v in zip(func._schema.arguments, args)}, **kwargs}
     written = [values.get(o.name) for o in func._schema.arguments if o.alias_info is not None and o.alias_info.is_write]
     for t in tensors_in(written):
         if not t.is_floating_point() or t.layout != torch.strided: continue
-        call.writes = True
-        copies = {}
-        for h in list(self.held.pop(t.untyped_storage()._cdata, ())):
-            key = h.t.storage_offset(),h.t.shape,h.t.stride()
-            if key not in copies: copies[key] = h.t if self.hold is None else h.t.clone()
-            h.t,h.written = copies[key],True
+        call.writes,copies,held = True,{},list(self.held.get(t.untyped_storage()._cdata, ()))
+        if held and call.alone: raise RuntimeError('It writes into what it was given')
+        self.past[t.untyped_storage()._cdata].update(self.held.pop(t.untyped_storage()._cdata, ()))
+        for h in held:
+            key,h.written = (h.t.storage_offset(), h.t.shape, h.t.stride()),True
+            if h.make is None and key not in copies: copies[key] = laid_out(h.t)
+            h.value = None if h.make else copies[key]
 
 # %% ../nbs/31_capture.ipynb #ce87d635
 @patch
@@ -148,7 +161,8 @@ def enter(self:Capture,
     call = Call(path, m, self.counts[path], parent, amp, torch.is_grad_enabled(), with_slots((args, kwargs)))
     self.counts[path] += 1
     ins = tensors_in((args, kwargs))
-    call.ins,call.mine = self.keep(ins),{id(t):i for i,t in enumerate(ins)}
+    call.ins,call.mine,call.parts = self.keep(ins),{id(t):i for i,t in enumerate(ins)},next(m.children(), None) is not None
+    for h in call.ins if call.parts else (): h.used,h.holder = False,call
     if parent is None: self.roots.append(call)
     else:
         parent.children.append(call)
@@ -161,14 +175,18 @@ def leave(self:Capture,
     call, # The innermost until now
     out, # What it returns
 ):
-    "A call ends: its parent may hold the outputs, and `left` is told"
+    "A call ends: its parent holds the outputs until that ends without operations of its own, and `left` is told"
     outs,parent = tensors_in(out),call.parent
     call.inplace = any(id(t) in call.mine for t in outs) and call.writes
     call.links += [(None, k, call.mine[id(t)]) for k,t in enumerate(outs) if id(t) in call.mine]
     if parent is not None:
         for t in outs: parent.mine.pop(id(t), None)
-    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None and self.hold and self.hold(parent) else []
+    call.out,call.outs = with_slots(out),self.keep(outs) if call.ran or parent is not None else []
+    for k,h in enumerate(call.outs): h.make,h.used,h.holder = call.ran and partial(call.ran.remake, k),parent is None,parent
+    for c in call.children:
+        if not (call.own or c.ran): c.outs = []
     del call.mine
+    call.ended = True
     self.left(call, outs)
 
 # %% ../nbs/31_capture.ipynb #e8005ec8

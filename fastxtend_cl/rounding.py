@@ -7,16 +7,17 @@ __all__ = ['spread', 'terms', 'Precision', 'Jitter']
 
 # %% ../nbs/28_rounding.ipynb #9ad5987f
 from dataclasses import dataclass
+from math import prod
 import torch
 
 # %% ../nbs/28_rounding.ipynb #ed1eefba
 spread = 4
 
 def terms(
-    t, # Image, tokens (batch, tokens, features), weight or vector
+    shape, # Of an image, of tokens (batch, tokens, features), of a weight or a vector
 ): # Of the sums over all but its channels
-    "How many terms do the longest sums over `t` have?"
-    return t.numel()/max(t.shape[1 if t.dim() > 3 else -1], 1) if t.dim() else 1.
+    "How many terms do the longest sums over a tensor have?"
+    return prod(shape)/max(shape[1 if len(shape) > 3 else -1], 1) if shape else 1.
 
 @dataclass
 class Precision:
@@ -28,10 +29,10 @@ class Precision:
 
     @classmethod
     def of(cls, tensors, dtypes=(), low=0.):
-        "That of a module of such `tensors` and further `dtypes`: the lowest, or `low` if that is lower"
-        ts = [t for t in tensors if t.is_floating_point()]
+        "That of a module of such `tensors` (all with a `dtype` and a `shape`) and further `dtypes`: the lowest, or `low` if that is lower"
+        ts = [t for t in tensors if t.dtype.is_floating_point]
         info = max(map(torch.finfo, {t.dtype for t in ts} | set(dtypes) or {torch.float32}), key=lambda o: o.eps)
-        acc,sums = min(info.eps, torch.finfo(torch.float32).eps),max(map(terms, ts), default=1.)
+        acc,sums = min(info.eps, torch.finfo(torch.float32).eps),max((terms(t.shape) for t in ts), default=1.)
         return cls(max(info.eps, low), acc, info.smallest_normal*info.eps, sums)
 
     @property
