@@ -97,6 +97,7 @@ def _short(call, parent): return call.path.removeprefix(parent.path+'.').removep
 
 class Rerun:
     "A call's own operations, run again on what they had in the reference step"
+    replaced = False # Did the step go on with something else?
     def __init__(self, call, variant):
         self.call,self.variant,self.cut = call,variant,Cut(call, variant)
         self.mods,self.values,self.params,self.outs,self.drew = own_modules(call),{},{},[],False
@@ -110,8 +111,8 @@ class Rerun:
         return {f'{k}.{n}'.lstrip('.'):t for o,k in self.mods.items() for n,t in vars(o)[kind].items() if t is not None}
 
     def stale(self):
-        "Has the module's state changed since, as in a part of a checkpoint, which runs twice?"
-        return any(b._version != version for b,version in self.buffers)
+        "Does it no longer tell what the module does? One in a checkpoint runs twice, and its state changes"
+        return self.replaced or any(b._version != version for b,version in self.buffers)
 
 # %% ../nbs/32_replay.ipynb #252b4f73
 @patch

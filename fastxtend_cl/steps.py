@@ -178,6 +178,7 @@ def finite(self:Reference, call, outs):
     if all(torch.isfinite(t.detach().sum()) for t in outs): return outs
     try: others = tensors_in(Rerun(call, self.other).forward(grad=False))
     except Exception: return outs
+    call.ran.replaced = True
     return [laid_out(o.to(t.dtype), t).requires_grad_(t.requires_grad) if torch.isfinite(o.sum()) else t for o,t in zip(others, outs)]
 
 def first_run(call, variant): # `Replay`
