@@ -100,7 +100,7 @@ class Capture(TorchDispatchMode):
             if func._schema.is_mutable: self.before_write(call, func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
-# %% ../nbs/31_capture.ipynb #e8b5c719
+# %% ../nbs/31_capture.ipynb #fdc295b7
 @patch
 def note_use(self:Capture, call, *args):
     "`call` calculates with these itself"
@@ -119,6 +119,7 @@ def keep(self:Capture,
         if h.t.layout == torch.strided and not h.t.is_nested: self.held[h.t.untyped_storage()._cdata].add(h)
     return res
 
+# %% ../nbs/31_capture.ipynb #e8b5c719
 @patch
 def before_write(self:Capture,
     call, # `Call` that owns the operation
@@ -135,7 +136,7 @@ def before_write(self:Capture,
         if held and call.alone: raise RuntimeError('It writes into what it was given')
         self.past[t.untyped_storage()._cdata].update(self.held.pop(t.untyped_storage()._cdata, ()))
         for h in held:
-            key,h.written = (h.t.storage_offset(), h.t.shape, h.t.stride()),True
+            key,h.written = (h.t.storage_offset(), h.shape, h.t.stride()),True
             if h.make is None and key not in copies: copies[key] = laid_out(h.t)
             h.value = None if h.make else copies[key]
 
@@ -170,6 +171,7 @@ def enter(self:Capture,
     self.stack.append(call)
     return call
 
+# %% ../nbs/31_capture.ipynb #a4b8be19
 @patch
 def leave(self:Capture,
     call, # The innermost until now

@@ -184,8 +184,8 @@ def at_once(b, l, prec):
     if b.numel() == 0: return None
     low,e,most = b.dtype.itemsize < 4,0.,prec.order+factor*.25*prec.low
     for x,z in blocks(b, l):
-        e = max(e, peak(z.contiguous()-x))
-        if low and e != 0: return None
+        e = max(peak(z.contiguous()-x), e) # In this order, a NaN stays
+        if math.isnan(e) or low and e != 0: return None
     if e == 0: return Worst(0., -1, 0, 0., 0., most)
     least = float(torch.cat(joined([means(x.square()) for x, in blocks(b)])).min())**.5
     return Worst(e/least/most, -1, 0, e/least, 0., most) if 1e-12 < least < 1e12 and e <= most*least/2 else None

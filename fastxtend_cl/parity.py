@@ -20,7 +20,7 @@ from .hazards import crash_prone, known_hazards
 from .memory_format import to_channelslast, to_contiguous
 from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
-from .replay import Variant, as_it_is, base, dense, floats_to, last, replay
+from .replay import Variant, as_it_is, base, floats_to, last, replay
 from .rounding import Jitter, Precision
 from .steps import AskedEarly, Reference, Step, first_run, run_step
 from .tf32 import tf32, tf32_eps

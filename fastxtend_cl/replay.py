@@ -79,7 +79,8 @@ class Cut:
         self.leaves[c] = [as_leaf(h, self.variant.tensor) for h in c.outs]
         outs = list(map(self.give, self.leaves[c], c.outs))
         if c.inplace:
-            for _,k,i in (o for o in c.links if o[0] is None and c.outs[o[1]].used): outs[k] = self.note(ins[i].copy_(outs[k]), self.leaves[c][k])
+            for k,i in [(k, i) for child,k,i in c.links if child is None and c.outs[k].used]:
+                outs[k] = self.note(ins[i].copy_(outs[k]), self.leaves[c][k])
         return rebuild(lambda s: outs[s.i], c.out, Slot)
 
 # %% ../nbs/32_replay.ipynb #7594813f
