@@ -188,20 +188,21 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
     prone = crash_prone(step.model) if (step.model.training if train is None else train) else []
     how = dict(amp=dtypes.get(amp), device=device, train=train, scale=scales.get(amp, 1.))
     def compared(convert, alone=True):
-        res = Comparison(convert, prone, Progress(len(paths)) if progress else None, tf32_eps(device))
+        bar = Progress(len(paths)) if progress else None
+        res = Comparison(convert, prone, bar, tf32_eps(device))
         ref = Reference(res, res.variant, res.other, alone)
         capture = Capture(paths, device, ref.left, run=ref.run)
         try:
             run_step(step, convert, inputs, targets, capture, **how)
             for c in capture.roots: ref.finish_all(c)
-        except AskedEarly: return compared(convert, alone=False)
+        except AskedEarly: res = None
         finally:
             ref.close()
-            if progress: res.progress.close()
-        return res
-    if prone: return compared(to_contiguous)
-    try: return compared(to_channelslast)
-    except Exception: return compared(to_contiguous) # The layer that breaks is named when its turn comes
+            if bar: bar.close()
+        return res or compared(convert, alone=False)
+    try: res = None if prone else compared(to_channelslast)
+    except Exception: res = None # The layer that breaks is named when its turn comes
+    return res or compared(to_contiguous)
 
 dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16)
 scales = dict(fp16=2.**10) # Of the loss, so that gradients are within fp16
