@@ -555,6 +555,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.Jitter.__init__': ( 'rounding.html#jitter.__init__',
                                                                                   'fastxtend_cl/rounding.py'),
+                                       'fastxtend_cl.rounding.Jitter.moves': ('rounding.html#jitter.moves', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.Precision': ('rounding.html#precision', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.Precision.jitter': ( 'rounding.html#precision.jitter',
                                                                                    'fastxtend_cl/rounding.py'),

@@ -47,14 +47,19 @@ class Precision:
 
 # %% ../nbs/28_rounding.ipynb #402fcae1
 class Jitter:
-    "Moves each element of the tensors that it is called with by `eps` of itself, at random"
+    "Moves each element of the tensors that it is called with by `eps` of itself, at random, and each plane of an image once more"
     def __init__(self,
         eps, # Root mean square of the moves
         seed, # Of the random numbers, which are drawn apart from PyTorch's own
     ): self.eps,self.seed,self.gens = eps,seed,{}
+
+    def moves(self, shape, device):
+        most = 3**.5*self.eps
+        return torch.empty(shape, dtype=torch.float32, device=device).uniform_(-most, most, generator=self.gens[device])
+
     def __call__(self, t):
         if not t.is_floating_point(): return t.clone()
         if t.device not in self.gens: self.gens[t.device] = torch.Generator(t.device).manual_seed(self.seed)
-        most = 3**.5*self.eps
-        move = torch.empty(t.shape, dtype=torch.float32, device=t.device).uniform_(-most, most, generator=self.gens[t.device])
+        move = self.moves(t.shape, t.device)
+        if t.dim() > 3: move += self.moves((*t.shape[:2], *[1]*(t.dim()-2)), t.device)
         return move.to(t.dtype).add_(1).mul_(t)
