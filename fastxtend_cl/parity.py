@@ -26,9 +26,9 @@ from .steps import AskedEarly, Reference, Step, first_run, run_step
 from .tf32 import tf32, tf32_eps
 
 # %% ../nbs/36_parity.ipynb #18bfc258
-def exactly(dtype, seed=None, eps=0.):
+def exactly(dtype, seed=None, eps=0., planes=False):
     "Run a call in a higher precision; with inputs and saved tensors that are off by `eps` at random if there is a seed"
-    f,jitter = floats_to(dtype),None if seed is None else Jitter(eps, seed)
+    f,jitter = floats_to(dtype),None if seed is None else Jitter(eps, seed, planes)
     return Variant(f, lambda t: jitter(f(t)) if jitter else f(t).clone(), autocast=False, saved=jitter)
 
 def first_line(e): return f'{type(e).__name__}: {(str(e).strip().splitlines() or [""])[0]}'
@@ -67,7 +67,7 @@ class Yardstick:
         for i in range(8):
             if len(self.draws) == i: self.draws.append({})
             if k not in self.draws[i]: # Activations are large, and rarely asked for
-                found = self.run(k, exactly(wide, i, self.prec.jitter))
+                found = self.run(k, exactly(wide, i, self.prec.jitter, planes=self.prec.low <= self.prec.acc))
                 self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
             square = square+(self.draws[i][k]-center).square()
             if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5 # A few may be chance

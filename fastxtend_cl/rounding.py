@@ -47,11 +47,12 @@ class Precision:
 
 # %% ../nbs/28_rounding.ipynb #402fcae1
 class Jitter:
-    "Moves each element of the tensors that it is called with by `eps` of itself, at random, and each plane of an image once more"
+    "Moves each element of the tensors that it is called with by `eps` of itself, at random"
     def __init__(self,
         eps, # Root mean square of the moves
         seed, # Of the random numbers, which are drawn apart from PyTorch's own
-    ): self.eps,self.seed,self.gens = eps,seed,{}
+        planes=False, # Move each plane of an image as a whole as well?
+    ): self.eps,self.seed,self.planes,self.gens = eps,seed,planes,{}
 
     def moves(self, shape, device):
         most = 3**.5*self.eps
@@ -61,5 +62,5 @@ class Jitter:
         if not t.is_floating_point(): return t.clone()
         if t.device not in self.gens: self.gens[t.device] = torch.Generator(t.device).manual_seed(self.seed)
         move = self.moves(t.shape, t.device)
-        if t.dim() > 3: move += self.moves((*t.shape[:2], *[1]*(t.dim()-2)), t.device)
+        if self.planes and t.dim() > 3: move += self.moves((*t.shape[:2], *[1]*(t.dim()-2)), t.device)
         return move.to(t.dtype).add_(1).mul_(t)
