@@ -22,7 +22,7 @@ from .parity_report import ChannelsLastParity, ParityRow, report_program
 from .progress import Progress
 from .replay import Variant, as_it_is, base, floats_to, last, replay
 from .rounding import Jitter, Precision
-from .steps import AskedEarly, Reference, Step, first_run, run_step
+from .steps import Reference, Step, first_run, run_step
 from .tf32 import tf32, tf32_eps
 
 # %% ../nbs/36_parity.ipynb #18bfc258
@@ -195,12 +195,14 @@ def compare_steps(step, inputs, targets, amp, device, train, progress):
         try:
             run_step(step, convert, inputs, targets, capture, **how)
             for c in capture.roots: ref.finish_all(c)
-        except AskedEarly: res = None
+        except Exception:
+            if not alone: raise
+            res = None
         finally:
             ref.close()
             if bar: bar.close()
         return res or compared(convert, alone=False)
-    try: res = None if prone else compared(to_channelslast)
+    try: res = None if prone else compared(to_channelslast) # If layers cannot run by themselves in it, it runs again without
     except Exception: res = None # The layer that breaks is named when its turn comes
     return res or compared(to_contiguous)
 
