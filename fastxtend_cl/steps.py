@@ -11,9 +11,10 @@ from fastcore.basics import patch
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook, saved_tensors_hooks
-from .capture import module_call, module_calls, rng_states, set_rng_states
+from .capture import module_calls, rng_states, run_watched, set_rng_states
 from .held import laid_out, rebuild, stand_ins, tensors_in
 from .replay import Rerun, own_modules, replay
+from .rounding import drawn_block, period
 
 # %% ../nbs/33_steps.ipynb #d2fba52f
 class Step(nn.Module):
@@ -91,12 +92,10 @@ def finish(self:Reference, call): # What it adds to its inputs' gradients
 def drawn(
     t, # Result of any shape
 ): # A gradient for it
-    "A random gradient, the same each time, that lies in memory as `t` does; its numbers repeat after 65537"
+    "A random gradient, the same each time, that lies in memory as `t` does"
     dense = t.layout == torch.strided and not t.is_nested and 0 not in t.stride()
     size = t.storage_offset()+1+sum((n-1)*s for n,s in zip(t.shape, t.stride())) if dense and t.numel() else t.numel()
-    gen = torch.Generator(t.device).manual_seed(0)
-    some = torch.empty(min(size, 65537), dtype=torch.float32, device=t.device).uniform_(-1, 1, generator=gen).to(t.dtype)
-    flat = some.repeat(-(-size//max(len(some), 1)))[:size]
+    flat = drawn_block(t.device).to(t.dtype).repeat(-(-size//period))[:size]
     return flat.as_strided(t.shape, t.stride(), t.storage_offset()) if dense and t.numel() else flat.view(t.shape)
 
 @patch
@@ -141,7 +140,7 @@ class Bridge(torch.autograd.Function):
 _hooks = '_forward_hooks','_forward_pre_hooks','_backward_hooks','_backward_pre_hooks'
 
 @patch
-def try_alone(self:Reference, call, args, kwargs): # What it gave and its `Rerun`, or `None` twice
+def try_alone(self:Reference, call, args, kwargs, watch): # What it gave and its `Rerun`, or `None` twice
     "Run a call by itself if it only calculates"
     m,ins = call.module,tensors_in((args, kwargs))
     parts = isinstance(m, torch.jit.ScriptModule) or next(m.children(), None) is not None or getattr(m, 'inplace', False)
@@ -151,7 +150,7 @@ def try_alone(self:Reference, call, args, kwargs): # What it gave and its `Rerun
     call.alone = True
     try:
         ran = Rerun(call, self.variant)
-        out = ran.forward()
+        out = ran.forward(watch=watch)
         outs = tensors_in(out)
         calculates = call.own and outs and not ran.sets and all(map(torch.equal, states, rng_states(device)))
         if calculates and all(o.is_floating_point() and o.untyped_storage()._cdata not in known for o in outs): return out,ran
@@ -162,10 +161,10 @@ def try_alone(self:Reference, call, args, kwargs): # What it gave and its `Rerun
     return None,None
 
 @patch
-def run(self:Reference, call, args, kwargs):
+def run(self:Reference, call, args, kwargs, watch):
     "Run a call, by itself if it only calculates"
-    out,call.ran = self.try_alone(call, args, kwargs)
-    if call.ran is None: return module_call(call.module, *args, **kwargs)
+    out,call.ran = self.try_alone(call, args, kwargs, watch)
+    if call.ran is None: return run_watched(call, args, kwargs, watch)
     outs,params = self.finite(call, tensors_in(out)),[p for o in own_modules(call) for p in o.parameters(recurse=False)]
     def graded(gs):
         if self.forward: raise AskedEarly
@@ -211,7 +210,7 @@ def run_step(
         with stand_ins(mods, convert), torch.set_grad_enabled(grads):
             leaves = [p for p in step.parameters() if p.requires_grad]
             for m in step.modules() if train is not None else (): vars(m)['training'] = train
-            with module_calls(capture.call), capture, torch.autocast(device.type, dtype=amp, enabled=amp is not None):
+            with module_calls(capture.call), torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 loss = step(convert_all(convert, inputs), convert_all(convert, targets))
             if grads and loss.requires_grad:
                 ends = [t*1 for t in tensors_in(loss) if t.requires_grad] # No hook hears of where a backward pass begins
