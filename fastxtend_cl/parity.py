@@ -24,6 +24,7 @@ from .replay import Variant, as_it_is, base, floats_to, last, replay
 from .rounding import Jitter, Precision
 from .steps import Reference, Step, first_run, run_step
 from .tf32 import tf32, tf32_eps
+from .untouched import uncollected
 
 # %% ../nbs/36_parity.ipynb #18bfc258
 def exactly(dtype, seed=None, eps=0., planes=False):
@@ -226,7 +227,7 @@ def channelslast_parity(
     targets = tuple(targets) if isinstance(targets, (tuple,list)) else (targets,)
     device = next((t.device for t in [*model.parameters(), *model.buffers(), *tensors_in(inputs)]), torch.device('cpu'))
     with ExitStack() as stack:
-        stack.enter_context(module_calls())
+        for o in (module_calls(), uncollected()): stack.enter_context(o)
         stack.enter_context(tf32(None if amp in (None,'bf16','fp16') else amp == 'tf32'))
         if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
         found = compare_steps(Step(model, loss_func or mean_square), inputs, targets, amp, device, train, progress)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook, saved_tensors_hooks
 from .capture import module_calls, rng_states, run_watched, set_rng_states
 from .held import laid_out, rebuild, stand_ins, tensors_in
-from .replay import Rerun, own_modules, replay
+from .replay import Rerun, own_tensors, replay
 from .rounding import drawn_block, period
 
 # %% ../nbs/33_steps.ipynb #d2fba52f
@@ -59,8 +59,7 @@ class Reference:
 @patch
 def left(self:Reference, call, outs):
     "A call ends: its turn is now, or when its gradients have come"
-    params = [p for m in own_modules(call) for p in m.parameters(recurse=False)]
-    call.image = images([*call.ins, *outs, *params, *(h for c in call.children for h in c.outs)])
+    call.image = images([*call.ins, *outs, *own_tensors(call, '_parameters').values(), *(h for c in call.children for h in c.outs)])
     if call.parent is None: self.forward = False
     if call.ran: return any(t.requires_grad for t in outs) or self.finish(call)
     if call.inplace and not call.children: return self.finish_at_once(call, outs)
@@ -165,7 +164,7 @@ def run(self:Reference, call, args, kwargs, watch):
     "Run a call, by itself if it only calculates"
     out,call.ran = self.try_alone(call, args, kwargs, watch)
     if call.ran is None: return run_watched(call, args, kwargs, watch)
-    outs,params = self.finite(call, tensors_in(out)),[p for o in own_modules(call) for p in o.parameters(recurse=False)]
+    outs,params = self.finite(call, tensors_in(out)),own_tensors(call, '_parameters').values()
     def graded(gs):
         if self.forward: raise AskedEarly
         call.grads = [None if g is None else g.detach() for g in gs]
