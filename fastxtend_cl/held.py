@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import copy
+from itertools import count
 import torch
 from torch import Tensor, nn
 
@@ -22,16 +23,17 @@ def rebuild(
 ):
     "`x` with each `kind` in it replaced by what `f` makes of it"
     if isinstance(x, kind): return f(x)
-    if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        res = copy(x)
-        for o in dataclasses.fields(x):
-            if (old := getattr(x, o.name)) is not None and (new := rebuild(f, old, kind)) is not old: object.__setattr__(res, o.name, new)
-        return res
+    if isinstance(x, (tuple,list)):
+        new = [rebuild(f, o, kind) for o in x]
+        return type(x)(*new) if hasattr(x, '_fields') else type(x)(new)
     if isinstance(x, Mapping):
         new = {k:rebuild(f, v, kind) for k,v in x.items()}
         return new if type(x) is defaultdict else type(x)(new)
-    if hasattr(x, '_fields'): return type(x)(*[rebuild(f, o, kind) for o in x])
-    return type(x)([rebuild(f, o, kind) for o in x]) if isinstance(x, (tuple,list)) else x
+    if not dataclasses.is_dataclass(x) or isinstance(x, type): return x
+    res = copy(x)
+    for o in dataclasses.fields(x):
+        if (old := getattr(x, o.name)) is not None and (new := rebuild(f, old, kind)) is not old: object.__setattr__(res, o.name, new)
+    return res
 
 def tensors_in(
     x, # Nested containers of anything
@@ -97,7 +99,7 @@ def with_slots(
     x, # Nested containers of anything
 ): # The same, that holds no memory
     "`x` with slots in place of its tensors"
-    n = iter(range(len(tensors_in(x))))
+    n = count()
     return rebuild(lambda t: Slot(next(n)), x)
 
 # %% ../nbs/30_held.ipynb #15dd9f62

@@ -22,8 +22,12 @@ from .memory_format import to_channelslast, to_contiguous
 def own_modules(call):
     "The module of `call`, and those inside it that were not called, by path: it uses their parameters itself"
     if call.modules is None:
-        called = {m for c in call.children for m in c.module.modules()}-{call.module}
-        call.modules = {m:k for k,m in call.module.named_modules() if m not in called and not isinstance(m, torch.jit.ScriptModule)}
+        call.modules,called = {},{c.module for c in call.children}-{call.module}
+        def walk(m, path):
+            if m is None or m in called or m in call.modules or isinstance(m, torch.jit.ScriptModule): return
+            call.modules[m] = path
+            for k,o in m._modules.items(): walk(o, f'{path}.{k}'.lstrip('.'))
+        walk(call.module, '')
     return call.modules
 
 def own_tensors(
