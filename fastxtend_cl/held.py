@@ -81,7 +81,7 @@ class Held:
         self.shape,self.dtype,self.device = t.shape,t.dtype,t.device
         self.written = False # Is it overwritten in the same call?
         # fastai's `SequentialEx` hands `orig` on as an attribute
-        self.attrs = {k:v.detach() for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
+        self.attrs = {k:(v.detach(), v.requires_grad) for k,v in vars(t).items() if isinstance(v, Tensor) and v is not t}
 
     @property
     def t(self):
@@ -109,7 +109,7 @@ def as_leaf(
 ):
     "What is held, with its attributes, as a new leaf; zeros without memory if it is only handed on"
     t = convert(held.t).detach() if held.used else torch.zeros((), dtype=held.dtype, device=held.device).expand(held.shape)
-    for k,v in held.attrs.items(): setattr(t, k, convert(v))
+    for k,(v,needs_grad) in held.attrs.items(): setattr(t, k, convert(v).detach().requires_grad_(needs_grad))
     return t.requires_grad_() if held.needs_grad else t
 
 def copied(t):

@@ -20,7 +20,9 @@ class ParityRow:
     cls:str # Its class
     what:str # 'output', 'input gradient', 'weight gradient', 'running_mean', ...
     where:str='' # Slice that is worst: 'channel 3', 'sample 0', 'element (0, 3, 1, 1)', or '' for all of the tensor
-    error:float=0. # Of channels last, relative to the slice: from the exact result, or from contiguous where that is all it takes
+    # Of channels last, relative to the slice: from the exact result, or from contiguous where that is all it takes; `None` if there are no
+    # two results to compare
+    error:float=0.
     contiguous:float=None # Error of contiguous, relative to the slice; `None` if not measured, as the two agree within roundings
     allowed:float=0. # Most that channels last may be off, relative to the slice
     over:float=0. # `error` as a multiple of that; 0 for the same bits
@@ -89,7 +91,8 @@ def verdict(self:ChannelsLastParity):
     more = f'; {n-1} more layer{"s"*(n>2)} differ{"s"*(n==2)}' if n > 1 else ''
     where = f', {r.where}' if r.where else ''
     than = '' if r.contiguous is None else f', contiguous by {percent(r.contiguous)}'
-    return f'`{r.path}` ({r.cls}): {r.what}{where} differs by {percent(r.error)}{than}{more}'
+    differs = r.note if r.error is None else f'differs by {percent(r.error)}{than}'
+    return f'`{r.path}` ({r.cls}): {r.what}{where} {differs}{more}'
 
 @patch
 def lines(self:ChannelsLastParity):

@@ -143,7 +143,8 @@ def forward(self:Rerun,
          torch.autocast(self.device.type, dtype=amp or None, enabled=bool(amp)):
         vars(m).update(_forward_hooks={}, _backward_hooks={}, _backward_pre_hooks={})
         if call.random: vars(m)['training'] = False
-        args,kwargs = rebuild(lambda s: cut.give(self.leaves[s.i], call.ins[s.i]), call.args, Slot)
+        ins = list(map(cut.give, self.leaves, call.ins))
+        args,kwargs = rebuild(lambda s: ins[s.i], call.args, Slot)
         states = rng_states(self.device) if call.random else []
         saved = saved_tensors_hooks(self.variant.saved, lambda t: t) if self.variant.saved else nullcontext()
         before = [dict(vars(o)) for o in self.mods]
@@ -154,6 +155,8 @@ def forward(self:Rerun,
         self.params = {k:p for k,p in own_tensors(call, '_parameters').items() if p.requires_grad}
         self.values = {k:b for k,b in own_tensors(call, '_buffers').items() if b.is_floating_point()}
     self.values.update({_number('output', i, len(self.outs)):t for i,(t,leaf) in enumerate(self.outs) if leaf is None})
+    written = [(i, t) for i,t in enumerate(ins) if call.ins[i].written and t._version != cut.given[id(t)][1]]
+    self.values.update({_number('written input', i, len(ins)):t for i,t in written if all(t is not o for o,_ in self.outs)})
     for c,ts in cut.seen.items():
         self.values.update({f"{_number('input', i, len(ts))} of {_short(c, call)}":t for i,(t,leaf) in enumerate(ts) if leaf is None})
     return out
@@ -173,7 +176,9 @@ def ends(self:Rerun):
 def backward(self:Rerun): # What the call adds to its inputs' gradients
     "Run the own operations backward, and add the gradients to `values`"
     ends = list(self.ends())
+    attrs = [(i, k, v) for i,t in enumerate(self.leaves) for k,v in vars(t).items()]
     wanted = {**{_number('input gradient', i, len(self.leaves)):t for i,t in enumerate(self.leaves)},
+        **{f'gradient of {_number("input", i, len(self.leaves))}.{k}':v for i,k,v in attrs},
         **{f'{k} gradient':p for k,p in self.params.items()}, **{f"gradient of {_short(c, self.call)}'s {_number('output', i, len(ts))}":t
         for c,ts in self.cut.leaves.items() for i,t in enumerate(ts)}}
     wanted = {k:t for k,t in wanted.items() if t.requires_grad and t.is_leaf}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook, saved_tensors_hooks
 from .capture import module_calls, rng_states, run_watched, set_rng_states
 from .held import laid_out, rebuild, stand_ins, tensors_in
-from .replay import Rerun, own_tensors, replay
+from .replay import Rerun, own_modules, own_tensors, replay
 from .rounding import drawn_block, period
 
 # %% ../nbs/33_steps.ipynb #d2fba52f
@@ -39,7 +39,7 @@ class Reference:
         alone=True, # May layers run by themselves?
     ):
         self.compare,self.variant,self.other,self.alone = compare,variant,other,alone
-        self.forward,self.hooks = True,[]
+        self.forward,self.hooks,self.graded = True,[],set() # Modules of calls that ran with gradients
 
     def when_known(self, outs, f):
         "Call `f` with the gradients of `outs`, `None` where there is none, once they are known; tells whether there is one"
@@ -59,6 +59,7 @@ class Reference:
 @patch
 def left(self:Reference, call, outs):
     "A call ends: its turn is now, or when its gradients have come"
+    if call.grad_on: self.graded.update(own_modules(call))
     call.image = images([*call.ins, *outs, *own_tensors(call, '_parameters').values(), *(h for c in call.children for h in c.outs)])
     if call.parent is None: self.forward = False
     if call.ran: return any(t.requires_grad for t in outs) or self.finish(call)
@@ -200,21 +201,20 @@ def run_step(
     device, # Where it runs
     train=None, # Training mode with gradients, or inference? By default as the model is; then parts of it keep the modes that they have
     scale=1., # Of the loss
-):
+) -> set: # Modules whose parameters the backward pass of PyTorch itself gave gradients
     "Forward, loss and backward pass of `step`, its parameters converted for the time; nothing of it changes"
     states = rng_states(device)
     try:
         mods = {m:k for k,m in step.named_modules() if not isinstance(m, torch.jit.ScriptModule)}
         grads = step.model.training if train is None else train
         with stand_ins(mods, convert), torch.set_grad_enabled(grads):
-            leaves = [p for p in step.parameters() if p.requires_grad]
             for m in step.modules() if train is not None else (): vars(m)['training'] = train
             with module_calls(capture.call), torch.autocast(device.type, dtype=amp, enabled=amp is not None):
                 loss = step(convert_all(convert, inputs), convert_all(convert, targets))
             if grads and loss.requires_grad:
                 ends = [t*1 for t in tensors_in(loss) if t.requires_grad] # No hook hears of where a backward pass begins
                 torch.autograd.backward(ends, [torch.full_like(t, scale) for t in ends])
-                for p in leaves: p.grad = None
+            return {m for m in mods if any(p is not None and p.grad is not None for p in m._parameters.values())}
     finally: set_rng_states(device, states)
 
 def plain(t):
