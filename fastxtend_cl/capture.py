@@ -198,7 +198,7 @@ def is_part(
     m, # Module
     args, # That it is called with
 ):
-    "Is the module given a weight that was made for this call, or called in `torch.vmap` or another transform, whose tensors have no memory?"
+    "Is it given a weight that was made for this call, or called in `torch.vmap` or another transform, whose tensors have no memory?"
     if not m._forward_pre_hooks: # These make weights themselves
         for t in (*m._parameters.values(), *m._buffers.values(), *vars(m).values()):
             if isinstance(t, Tensor) and t.grad_fn is not None: return True
