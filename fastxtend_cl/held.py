@@ -62,10 +62,10 @@ def dense(
 ) -> Tensor: # `t` itself if it is contiguous, or has no strides
     "`t` in contiguous format"
     if t.layout != torch.strided or t.is_nested or t.is_contiguous(): return t
-    rows = t.movedim(1, -1).flatten(1, -2) if t.dim() > 3 else t # A matrix for each sample, if it is in channels last
-    if t.device.type != 'cpu' or t.dim() < 4 or not rows.is_contiguous() or min(rows.shape[1:]) < 32: return t.contiguous()
+    large = t.dim() > 3 and t.shape[1] >= 64 and t.numel() >= len(t)*2**16 # Where it pays
+    if t.device.type != 'cpu' or not large or not (last := t.movedim(1, -1)).is_contiguous(): return t.contiguous()
     res = torch.empty(t.shape, dtype=t.dtype)
-    for o,matrix in zip(res.flatten(2), rows): o.copy_(matrix.t())
+    for o,matrix in zip(res.flatten(2), last.flatten(1, -2)): o.copy_(matrix.t())
     return res
 
 # %% ../nbs/30_held.ipynb #3d000005
