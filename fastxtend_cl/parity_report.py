@@ -69,7 +69,7 @@ class ChannelsLastParity:
     @property
     def ok(self):
         "Do all layers that could be compared agree?"
-        return not self.differing and bool(self.rows) and self.error is None
+        return not self.differing and self.modules > 0 and self.error is None
 
     @property
     def worst(self):
@@ -85,8 +85,10 @@ def verdict(self:ChannelsLastParity):
     left = f"; {len(self.left_out)} left out" if self.left_out else ''
     rand = f"; {len(self.random)} random, not compared" if self.random else ''
     if self.error is not None: return f'Not compared: {self.error}'
-    if not self.rows: return f'Nothing to compare: no module here works on images{left}{rand}'
-    if not self.differing: return f'All {self.modules} layers agree in {self.precision}, {self.mode}{left}{rand}'
+    if not self.differing:
+        if not self.modules: return f'Nothing to compare: no module here works on images{left}{rand}'
+        agree = f'All {self.modules} layers agree' if self.modules > 1 else 'The one layer agrees'
+        return f'{agree} in {self.precision}, {self.mode}{left}{rand}'
     r,n = self.differing[0],len({o.path for o in self.differing})
     more = f'; {n-1} more layer{"s"*(n>2)} differ{"s"*(n==2)}' if n > 1 else ''
     where = f', {r.where}' if r.where else ''

@@ -14,7 +14,7 @@ from itertools import chain
 from fastcore.basics import patch
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from .capture import Call, module_call, module_calls, rng_states
+from .capture import Call, RngStates, module_call, module_calls
 from .held import Slot, as_leaf, copied, dense, laid_out, rebuild, stand_ins, tensors_in
 from .memory_format import to_channelslast, to_contiguous
 
@@ -28,6 +28,7 @@ def own_modules(call):
             call.modules[m] = path
             for k,o in m._modules.items(): walk(o, f'{path}.{k}'.lstrip('.'))
         walk(call.module, '')
+        call.modules.update({m:path for m,path in call.borrowed.items() if m not in call.modules})
     return call.modules
 
 def own_tensors(
@@ -141,19 +142,20 @@ def forward(self:Rerun,
     amp = self.variant.autocast and call.autocast
     with stand_ins(self.mods, self.variant.param), module_calls(cut), torch.set_grad_enabled(call.grad_on and grad), \
          torch.autocast(self.device.type, dtype=amp or None, enabled=bool(amp)):
-        vars(m).update(_forward_hooks={}, _backward_hooks={}, _backward_pre_hooks={})
+        vars(m).update(_forward_hooks={k:h for k,h in m._forward_hooks.items() if getattr(h, 'changes', False)}, _backward_hooks={},
+            _backward_pre_hooks={})
         if call.random: vars(m)['training'] = False
         ins = list(map(cut.give, self.leaves, call.ins))
         args,kwargs = rebuild(lambda s: ins[s.i], call.args, Slot)
-        states = rng_states(self.device) if call.random else []
+        states = RngStates(self.device) if call.random else None
         saved = saved_tensors_hooks(self.variant.saved, lambda t: t) if self.variant.saved else nullcontext()
         before = [dict(vars(o)) for o in self.mods]
         with saved, watch: out = module_call(m, *args, **kwargs)
         self.sets = any(not same(a, vars(o)) for a,o in zip(before, self.mods))
         self.outs = [(t, cut.untouched(t)) for t in tensors_in(out)]
-        self.drew = call.random and not all(map(torch.equal, states, rng_states(self.device)))
+        self.drew = call.random and states != RngStates(self.device)
         self.params = {k:p for k,p in own_tensors(call, '_parameters').items() if p.requires_grad}
-        self.values = {k:b for k,b in own_tensors(call, '_buffers').items() if b.is_floating_point()}
+        self.values = dict(own_tensors(call, '_buffers'))
     self.values.update({_number('output', i, len(self.outs)):t for i,(t,leaf) in enumerate(self.outs) if leaf is None})
     written = [(i, t) for i,t in enumerate(ins) if call.ins[i].written and t._version != cut.given[id(t)][1]]
     self.values.update({_number('written input', i, len(ins)):t for i,t in written if all(t is not o for o,_ in self.outs)})
@@ -201,7 +203,8 @@ def finished(self:Rerun,
     touched = set(self.values)
     self.values.update({k:h.t for i,h in enumerate(outs) if (k := _number('output', i, len(outs))) in touched})
     grads = self.backward() if backward else [None]*len(self.leaves)
-    values = {k:t.detach() for k,t in self.values.items() if t.is_floating_point() and t.layout == torch.strided}
+    values = {k:torch.view_as_real(t.detach().resolve_conj()) if t.is_complex() else t.detach() for k,t in self.values.items()
+        if t.layout == torch.strided and not t.is_quantized}
     return Replay(values, grads, self.drew, touched)
 
 @patch

@@ -39,7 +39,7 @@ class Precision:
     def order(self, typical=False):
         "What the order of a sum can do to an element, or typically to those of a slice, relative to the result"
         few,many = (2, .5) if typical and self.dots else (16, 2)
-        return (few+many*self.sums**.5+self.equal/2)*self.acc
+        return (few+many*self.sums**.5+self.equal/4)*self.acc
 
     @property
     def half(self):
@@ -54,10 +54,12 @@ class Precision:
 # %% ../nbs/28_rounding.ipynb #9a7ae98e
 def equal_terms(
     t, # Of any shape
+    zeros=True, # Do zeros count? They add no rounding to a dot product
 ) -> float: # The root of the number of terms if none are equal, their number if all are
     "Of how many terms the roundings add up, in the channel of which the most values are equal"
     rows = t.detach().movedim(1 if t.dim() > 3 else -1, 0).flatten(1) if t.dim() > 1 and t.numel() else ()
-    return max((float(row.unique(return_counts=True)[1].double().square().sum()) for row in rows), default=0.)**.5
+    counts = ((row if zeros else row[row != 0]).unique(return_counts=True)[1].double() for row in rows)
+    return max((float(n.square().sum()) for n in counts), default=0.)**.5
 
 # %% ../nbs/28_rounding.ipynb #402fcae1
 period = 65537 # A prime
@@ -71,7 +73,9 @@ def drawn_block(
     return torch.empty(period, device=device).uniform_(-1, 1, generator=torch.Generator(device).manual_seed(seed))
 
 @lru_cache(16)
-def _factors(device, seed, dtype, eps): return (1+3**.5*eps*drawn_block(device, seed)).to(dtype).repeat(2)
+def _factors(device, seed, dtype, eps):
+    block = drawn_block(device, seed).to(torch.promote_types(dtype, torch.float32))
+    return (1+3**.5*eps*block).to(dtype).repeat(2)
 
 class Jitter:
     "Moves each element of the tensors that it is called with by `eps` of itself, at random"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate, repeat
 from math import prod
 import torch
-from .rounding import Allowance, factor
+from .rounding import factor
 
 # %% ../nbs/29_slices.ipynb #6307c8e1
 def sums(t):

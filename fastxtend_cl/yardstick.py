@@ -9,6 +9,7 @@ __all__ = ['dotted', 'exactly', 'Yardstick', 'looks', 'kinds', 'judge', 'unlike'
 import math
 from dataclasses import replace
 from functools import partial
+from fastcore.basics import patch
 import torch
 from torch import nn
 from .compare import at_once, compare_tensors
@@ -46,36 +47,41 @@ class Yardstick:
         w = self.call.module.weight
         return replace(self.prec, sums=max(1, w.numel()/min(w.shape[:2])), dots=True)
 
-    def equal_terms(self):
-        "Of how many terms the roundings add up, as what comes in has equal ones"
-        found = [*(h.t for h in self.call.ins), *(g for g in self.call.grads or () if torch.is_tensor(g))]
-        return max((equal_terms(t) for t in found if t.is_floating_point() and t.layout == torch.strided), default=0.)
+    def with_equal_terms(self, prec):
+        "`prec` if roundings of equal terms among what comes in add up"
+        zeros,found = not isinstance(self.call.module, dotted),[h.t for h in self.call.ins]
+        equal = max((equal_terms(t, zeros) for t in found if t.is_floating_point() and t.layout == torch.strided), default=0.)
+        return replace(prec, equal=min(equal, prec.sums))
 
-    def run(self, k, variant):
-        "All results up to `k`: the backward pass is run for gradients only"
-        return self.again(variant, backward='gradient' in k).values
+# %% ../nbs/36_yardstick.ipynb #bab9b895
+@patch
+def run(self:Yardstick, k, variant):
+    "All results up to `k`: the backward pass is run for gradients only"
+    return self.again(variant, backward='gradient' in k).values
 
-    def exact(self, k):
-        "`k` in the highest precision; `None` if that breaks"
-        if k not in self.exacts:
-            try: self.exacts.update({k:None, **self.run(k, exactly(self.dtype))})
-            except Exception: self.exacts[k] = None
-        return self.exacts[k]
+@patch
+def exact(self:Yardstick, k):
+    "`k` in the highest precision; `None` if that breaks"
+    if k not in self.exacts:
+        try: self.exacts.update({k:None, **self.run(k, exactly(self.dtype))})
+        except Exception: self.exacts[k] = None
+    return self.exacts[k]
 
-    def moves(self,
-        k, # Name of a result
-        center, # It, without moves
-    ):
-        "How much each element of `k` moves if the inputs do: root mean squares of more and more runs, and up to which share they settle it"
-        square,wide = 0,torch.promote_types(torch.float32, self.b[k].dtype) # Moves are far larger than what float32 rounds
-        for i in range(8):
-            if len(self.draws) == i: self.draws.append({})
-            if k not in self.draws[i]: # Activations are large, and rarely asked for
-                try: found = self.run(k, exactly(wide, i, self.prec.jitter, planes=not self.prec.half))
-                except Exception: return # It does not run so, as `torch.func` takes no hooks on what is saved for the backward pass
-                self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
-            square = square+(self.draws[i][k]-center).square()
-            if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5 # A few may be chance
+@patch
+def moves(self:Yardstick,
+    k, # Name of a result
+    center, # It, without moves
+):
+    "How much each element of `k` moves if the inputs do: root mean squares of more and more runs, and up to which share they settle it"
+    square,wide = 0,torch.promote_types(torch.float32, self.b[k].dtype) # Moves are far larger than what float32 rounds
+    for i in range(8):
+        if len(self.draws) == i: self.draws.append({})
+        if k not in self.draws[i]: # Activations are large, and rarely asked for
+            try: found = self.run(k, exactly(wide, i, self.prec.jitter, planes=not self.prec.half))
+            except Exception: return # It does not run so, as `torch.func` takes no hooks on what is saved for the backward pass
+            self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
+        square = square+(self.draws[i][k]-center).square()
+        if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5 # A few may be chance
 
 # %% ../nbs/36_yardstick.ipynb #1c712eb7
 def looks(
@@ -101,16 +107,17 @@ def judge(stick, k, lt):
     for worst,exact,enough in looks(stick, k, lt, prec):
         if worst.over <= enough: return worst,exact
     if worst.over > 1: # Before it is called wrong: are there terms that are equal?
-        for worst,exact,enough in looks(stick, k, lt, replace(prec, equal=stick.equal_terms())):
+        for worst,exact,enough in looks(stick, k, lt, stick.with_equal_terms(prec)):
             if worst.over <= enough: break
     return worst,exact
 
 # %% ../nbs/36_yardstick.ipynb #61d9d430
 def unlike(bt, lt):
-    "What there is to say of a result if one format does not give it, or gives another shape"
+    "What there is to say of a result if one format does not give it, or gives another shape, or other whole numbers"
     if lt is None: return 'is missing in channels last'
     if bt is None: return 'is there in channels last only'
     if bt.shape != lt.shape: return f'has shape {tuple(lt.shape)} in channels last, {tuple(bt.shape)} in contiguous format'
+    if not bt.is_floating_point() and (n := int((bt != lt).sum())): return f'differs in {n} of {bt.numel()} whole numbers'
 
 def compare_call(
     call, # `Call` that both are of
