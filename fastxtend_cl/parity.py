@@ -60,7 +60,8 @@ def __call__(self:Comparison, call): # What it adds to its inputs' gradients
     if not call.image: return mine.input_grads
     if mine.drew: return self.is_random(call, mine.input_grads)
     if call.path in self.prone:
-        return self.leave_out(call, 'PyTorch can crash in its backward pass in channels last on a CPU', mine.input_grads)
+        reason = 'PyTorch can crash in its backward pass in channels last on a CPU, so the step ran contiguous'
+        return self.leave_out(call, reason, mine.input_grads)
     try:
         other = self.again(call, self.other)
         whole = mine.touched != other.touched # It does something in one format that it does not in the other

@@ -69,7 +69,12 @@ class ChannelsLastParity:
     @property
     def ok(self):
         "Do all layers that could be compared agree?"
-        return not self.differing and self.modules > 0 and self.error is None
+        return not self.differing and self.modules > 0 and self.error is None and len(self.not_finite) < len(self.rows)
+
+    @property
+    def not_finite(self):
+        "Rows that have infinities or NaNs in contiguous format too"
+        return [r for r in self.rows if r.note.startswith('not finite')]
 
     @property
     def worst(self):
@@ -88,7 +93,8 @@ def verdict(self:ChannelsLastParity):
     if not self.differing:
         if not self.modules: return f'Nothing to compare: no module here works on images{left}{rand}'
         agree = f'All {self.modules} layers agree' if self.modules > 1 else 'The one layer agrees'
-        return f'{agree} in {self.precision}, {self.mode}{left}{rand}'
+        inf = f'; {len(self.not_finite)} of {len(self.rows)} results are not finite in either format' if self.not_finite else ''
+        return f'{agree} in {self.precision}, {self.mode}{inf}{left}{rand}'
     r,n = self.differing[0],len({o.path for o in self.differing})
     more = f'; {n-1} more layer{"s"*(n>2)} differ{"s"*(n==2)}' if n > 1 else ''
     where = f', {r.where}' if r.where else ''

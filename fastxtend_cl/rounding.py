@@ -38,8 +38,8 @@ class Precision:
 
     def order(self, typical=False):
         "What the order of a sum can do to an element, or typically to those of a slice, relative to the result"
-        few,many = (2, .5) if typical and self.dots else (16, 2)
-        return (few+many*self.sums**.5+self.equal/4)*self.acc
+        few,many = (2, .5) if typical and self.dots else (16, 4)
+        return (few+many*self.sums**.5+self.equal/3)*self.acc
 
     @property
     def half(self):
@@ -54,10 +54,10 @@ class Precision:
 # %% ../nbs/28_rounding.ipynb #9a7ae98e
 def equal_terms(
     t, # Of any shape
-    zeros=True, # Do zeros count? They add no rounding to a dot product
+    zeros=True, # Do zeros count? They add no rounding, but where a mean is taken off first
 ) -> float: # The root of the number of terms if none are equal, their number if all are
-    "Of how many terms the roundings add up, in the channel of which the most values are equal"
-    rows = t.detach().movedim(1 if t.dim() > 3 else -1, 0).flatten(1) if t.dim() > 1 and t.numel() else ()
+    "Of how many terms the roundings add up, in the channel of which the most values are equal within 0.4%"
+    rows = t.detach().bfloat16().movedim(1 if t.dim() > 3 else -1, 0).flatten(1) if t.dim() > 1 and t.numel() else ()
     counts = ((row if zeros else row[row != 0]).unique(return_counts=True)[1].double() for row in rows)
     return max((float(n.square().sum()) for n in counts), default=0.)**.5
 
@@ -94,7 +94,7 @@ class Jitter:
 
     def __call__(self, t):
         res = t.clone(memory_format=torch.contiguous_format)
-        if not t.is_floating_point(): return res
+        if not t.is_floating_point() or t.is_meta: return res
         if self.planes and t.dim() > 3: res.mul_(self.move(res.new_ones(*t.shape[:2], *[1]*(t.dim()-2))))
         return self.move(res)
 

@@ -49,8 +49,9 @@ class Yardstick:
 
     def with_equal_terms(self, prec):
         "`prec` if roundings of equal terms among what comes in add up"
-        zeros,found = not isinstance(self.call.module, dotted),[h.t for h in self.call.ins]
-        equal = max((equal_terms(t, zeros) for t in found if t.is_floating_point() and t.layout == torch.strided), default=0.)
+        zeros = not isinstance(self.call.module, dotted)
+        found = [*((h.t, zeros) for h in self.call.ins), *((g, False) for g in self.call.grads or () if torch.is_tensor(g))]
+        equal = max((equal_terms(t, o) for t,o in found if t.is_floating_point() and t.layout == torch.strided), default=0.)
         return replace(prec, equal=min(equal, prec.sums))
 
 # %% ../nbs/36_yardstick.ipynb #bab9b895
@@ -74,14 +75,14 @@ def moves(self:Yardstick,
 ):
     "How much each element of `k` moves if the inputs do: root mean squares of more and more runs, and up to which share they settle it"
     square,wide = 0,torch.promote_types(torch.float32, self.b[k].dtype) # Moves are far larger than what float32 rounds
-    for i in range(8):
+    for i in range(16):
         if len(self.draws) == i: self.draws.append({})
         if k not in self.draws[i]: # Activations are large, and rarely asked for
             try: found = self.run(k, exactly(wide, i, self.prec.jitter, planes=not self.prec.half))
             except Exception: return # It does not run so, as `torch.func` takes no hooks on what is saved for the backward pass
             self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
         square = square+(self.draws[i][k]-center).square()
-        if i in (0, 1, 3, 7): yield (square/(i+1)).sqrt(),1 if i == 7 else .5 # A few may be chance
+        if i in (0, 1, 3, 7, 15): yield (square/(i+1)).sqrt(),1 if i == 15 else .5 # A few may be chance
 
 # %% ../nbs/36_yardstick.ipynb #1c712eb7
 def looks(
