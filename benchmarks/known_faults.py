@@ -78,20 +78,15 @@ def conv3d_bf16(device):
     conv,x = nn.Conv3d(16, 16, 3, padding=1).to(device, torch.bfloat16),torch.randn(2, 16, 8, 16, 16, device=device, dtype=torch.bfloat16)
     return far(conv(x), F.conv3d(x.cpu().float(), conv.weight.cpu().float(), conv.bias.cpu().float(), padding=1), .05)
 
-crashes = """
-import torch
-from torch import nn
-conv = nn.Conv2d(3, 48, 1, stride=2, bias=False).to(memory_format=torch.channels_last)
-x = torch.randn(4, 3, 96, 96).to(memory_format=torch.channels_last)
-for _ in range(8):
-    others = [torch.randn(7*i+1) for i in range(50)]
-    conv(x).sum().backward()
-"""
-def strided(device):
-    "In a process of its own; glibc checks the heap, so that what is written beyond a buffer is found at once"
-    if sys.platform != 'linux': return None
+def upstream(name, *args):
+    "Exit status of a program that shows a fault; glibc checks the heap, so that what is written beyond a buffer is found soon"
     env = {**os.environ, 'MALLOC_CHECK_':'3', 'MALLOC_PERTURB_':'7', 'OMP_NUM_THREADS':'1'}
-    return subprocess.run([sys.executable, '-c', crashes], capture_output=True, env=env).returncode != 0
+    program = Path(__file__).parent/'upstream'/f'{name}.py'
+    return subprocess.run([sys.executable, str(program), *args], capture_output=True, env=env).returncode
+
+def strided(device):
+    "What lies behind the buffer differs from run to run"
+    return any(upstream('strided_1x1_conv', n) for n in ('3','8','15')) if sys.platform == 'linux' else None
 
 def fused_adam(device):
     "A fused optimizer after a conversion that leaves its state behind; wrong by our own doing, so it stays live"
@@ -110,9 +105,16 @@ def fused_adam(device):
 
 def ddp_late(device):
     "In two processes; the program says by its exit status whether any gradient was wrong"
-    program = Path(__file__).parent/'upstream'/'ddp_converted_late.py'
-    if not program.exists() or not torch.distributed.is_available(): return None
-    return subprocess.run([sys.executable, str(program)], capture_output=True, env={**os.environ, 'OMP_NUM_THREADS':'1'}).returncode == 1
+    return upstream('ddp_converted_late') == 1 if torch.distributed.is_available() else None
+
+def instance_norm(device):
+    norm,x,g = nn.InstanceNorm2d(16, affine=True).to(device),torch.randn(1, 16, 8, 8, device=device),torch.randn(1, 16, 8, 8, device=device)
+    return far(gradients(norm, x, g.to(**last))[1], gradients(norm, x, g)[1])
+
+def group_norm(device):
+    "Its variance is the difference of two means there"
+    norm,x = nn.GroupNorm(4, 16).to(device),100+torch.randn(2, 16, 32, 32, device=device)
+    return far(norm(x.to(**last)), norm.double()(x.double()))
 
 cuda_only,mps_only = ('cuda',),('mps',)
 checks = [
@@ -130,6 +132,8 @@ checks = [
     (197114, 'Conv3d in contiguous format', mps_only, conv3d),
     (163539, 'conv3d in bf16', cuda_only, conv3d_bf16),
     (0, 'backward pass of a strided 1x1 convolution writes beyond its buffer', ('cpu',), strided),
+    (0, 'InstanceNorm, gradients of one image if only the output gradient is channels last', ('cpu','cuda'), instance_norm),
+    (0, 'GroupNorm of values far from zero (mean 100, deviation 1): off by over 0.1%', ('cpu','cuda'), group_norm),
     (0, 'fused AdamW after a conversion without its state', ('cpu','cuda'), fused_adam),
     (0, "DDP's first gradient if the model is converted after wrapping", ('cpu',), ddp_late)]
 

@@ -350,6 +350,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'fastxtend_cl/hazards.py'),
                                       'fastxtend_cl.hazards._crashes': ('hazards.html#_crashes', 'fastxtend_cl/hazards.py'),
                                       'fastxtend_cl.hazards._cudnn': ('hazards.html#_cudnn', 'fastxtend_cl/hazards.py'),
+                                      'fastxtend_cl.hazards._one_image_wrong': ('hazards.html#_one_image_wrong', 'fastxtend_cl/hazards.py'),
                                       'fastxtend_cl.hazards._pads': ('hazards.html#_pads', 'fastxtend_cl/hazards.py'),
                                       'fastxtend_cl.hazards._pair': ('hazards.html#_pair', 'fastxtend_cl/hazards.py'),
                                       'fastxtend_cl.hazards.crash_prone': ('hazards.html#crash_prone', 'fastxtend_cl/hazards.py'),

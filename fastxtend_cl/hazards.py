@@ -7,6 +7,7 @@ __all__ = ['hazards', 'crash_prone', 'Hazard', 'KnownHazard', 'known_hazards', '
 
 # %% ../nbs/01_hazards.ipynb #cbb706e4
 from dataclasses import dataclass
+from functools import lru_cache
 from warnings import warn
 import torch
 from torch import nn
@@ -51,6 +52,15 @@ class Hazard:
         now = tuple(int(o) for o in (version or torch.__version__).split('.')[:2])
         return (self.mended is None or now < self.mended) and (self.live is None or self.live())
 
+@lru_cache
+def _one_image_wrong():
+    "Do the gradients of instance norm hang on the memory format of its output's gradient, if there is one image?"
+    x = torch.arange(32., dtype=torch.double).sin().view(1, 2, 4, 4)
+    with torch.random.fork_rng([]), torch.inference_mode(False), torch.enable_grad():
+        norm,leaf = nn.InstanceNorm2d(2),x.clone().requires_grad_()
+        a,b = (torch.autograd.grad(norm(leaf), leaf, g)[0] for g in (x.square(), x.square().to(memory_format=torch.channels_last)))
+    return not torch.allclose(a, b)
+
 def _pads(m): return isinstance(m, nn.AvgPool2d) and max(_pair(m.padding)) > 0
 def _cudnn(lo, hi): return lo <= (torch.backends.cudnn.version() or 0) < hi
 
@@ -60,6 +70,10 @@ hazards = [
         'training can crash PyTorch, which writes beyond a buffer in the backward pass of a 1x1 convolution '
         'with a stride and fewer than 16 channels',
         'Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same'),
+    Hazard(0, 'cpu', lambda m: type(m) in (nn.InstanceNorm2d, nn.InstanceNorm3d),
+        'the gradients of instance norm have nothing to do with the right ones for a batch of one image',
+        'Train on two images or more at a time, or let `learn.to_channelslast(replace=True)` or `replace_layers(model)` put a layer in the '
+        'place of each `InstanceNorm2d` that is right', live=_one_image_wrong),
     Hazard(188344, 'cuda', _pads, 'the gradient of average pooling with padding is wrong',
         'Pad first (`F.pad`) and pool without padding, or update PyTorch', mended=(2,14), pull=188345),
     Hazard(163539, 'cuda', lambda m: isinstance(m, nn.Conv3d), 'cuDNN 9.8 to 9.10 can be wrong for 3d convolutions in bf16',
@@ -78,7 +92,8 @@ class KnownHazard:
         h = self.hazard
         mended = f', reported mended in {".".join(map(str, h.mended))} by pull {h.pull}' if h.mended else ''
         name = f'pytorch issue {self.hazard.issue}{mended}'
-        return f"{', '.join(self.paths)}: {self.hazard.what}{f' ({name})' if self.hazard.issue else ''}. {self.hazard.instead}"
+        more = f' and {len(self.paths)-3} more' if len(self.paths) > 3 else ''
+        return f"{', '.join(self.paths[:3])}{more}: {self.hazard.what}{f' ({name})' if self.hazard.issue else ''}. {self.hazard.instead}"
 
 def known_hazards(
     model:nn.Module, # Any module

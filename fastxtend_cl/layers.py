@@ -14,7 +14,8 @@ from .memory_format import is_channels_last
 class ChannelsLastInstanceNorm2d(nn.InstanceNorm2d):
     "`InstanceNorm2d` whose output is channels last if its input is"
     def forward(self, x):
-        if not is_channels_last(x) or x.shape[1] != self.num_features: return super().forward(x)
+        other = x.dim() != 4 or x.shape[1] != self.num_features
+        if other or not is_channels_last(x) and len(x) > 1: return super().forward(x)
         if x.dtype not in (torch.float16, torch.bfloat16): return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
         var,mean = torch.var_mean(x.float(), (2,3), keepdim=True, correction=0)
         w = (var+self.eps).rsqrt()
