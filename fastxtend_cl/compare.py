@@ -49,7 +49,7 @@ class Compared:
         for right,l,b,moved in blocks(*self.tensors):
             right,l = (t.to(self.wide, memory_format=torch.contiguous_format) for t in (right, l))
             b = b.to(self.wide) if self.exact else right
-            found = [right, difference(l, right, b), difference(b, right, b) if self.exact else None, moved]
+            found = [right, difference(l, right, b), difference(b, right, b).nan_to_num_(0., 0., 0.) if self.exact else None, moved]
             if not self.finite: found[0] = right.nan_to_num(0., 0., 0.)
             yield found if self.unit == 1 else [None if t is None else t/self.unit for t in found]
 

@@ -82,6 +82,7 @@ hazards = [
     Hazard(175190, 'mps', lambda m: isinstance(m, (nn.AvgPool2d, nn.AdaptiveAvgPool2d)),
         'the backward pass of average pooling can crash or be wrong', 'Train it contiguous')]
 
+# %% ../nbs/01_hazards.ipynb #b17feb0a
 @dataclass
 class KnownHazard:
     "A known fault that concerns layers of a model"

@@ -111,7 +111,7 @@ def advice(model, compare, device, amp):
     modules = {**dict(model.named_modules()), type(model).__name__:model}
     ours = [o for o in wrong if o in modules and type(modules[o]).__module__.startswith('torch.nn')]
     unknown = [o for o in ours if o in compare.shapes and o not in known]
-    return res+[report_program(modules[o], compare.shapes[o], str(device), amp) for o in unknown[:1]]
+    return res+[p for o in unknown[:1] if (p := report_program(modules[o], compare.shapes[o], str(device), amp))]
 
 # %% ../nbs/37_parity.ipynb #1484b524
 def mean_square(
@@ -168,6 +168,8 @@ def channelslast_parity(
     if any(map(is_lazy, tensors)): raise ValueError('The model has lazy layers, which know their shapes after a first batch: run it once')
     if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)): model = model.module
     targets = tuple(targets) if isinstance(targets, (tuple,list)) else (targets,)
+    if any(c.__name__ == 'FSDPModule' for m in model.modules() for c in type(m).__mro__):
+        raise ValueError('The parameters are sharded: compare the model before `fully_shard`')
     device = next((t.device for t in [*tensors, *tensors_in(inputs)]), torch.device('cpu'))
     # Scripted modules cannot be given other weights, and those made in inference mode take no gradients
     copied = model.modules() if any(t.is_inference() for t in tensors) else (m for m in model.modules() if isinstance(m, ScriptModule))

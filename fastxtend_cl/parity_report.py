@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from fastcore.basics import patch
 import torch
+from torch import nn # noqa: F401: a layer's `repr` is looked up there
 
 # %% ../nbs/35_parity_report.ipynb #44eb253a
 @dataclass
@@ -193,16 +194,20 @@ def report_program(
     device, # Where it ran
     amp, # 'bf16', 'fp16' or anything else for full precision
 ) -> str: # Python, after a line of words
-    "A program that shows the difference of one layer to PyTorch's developers"
+    "A program that shows the difference of one layer to PyTorch's developers; '' for one whose `repr` does not make it again"
+    try: eval(f'nn.{module!r}')
+    except Exception: return ''
     dtype = dict(bf16='torch.bfloat16', fp16='torch.float16').get(amp)
-    run = 'layer(x)' if dtype is None else f"torch.autocast('{torch.device(device).type}', dtype={dtype})(layer)(x)"
+    run = 'layer(x*1)' # It may write there
+    if dtype: run = f"torch.autocast('{torch.device(device).type}', dtype={dtype})(layer)(x*1)"
+    own = next((p.dtype for p in module.parameters()), torch.float32)
     dims = len(shapes[0])
     return f"""To report it to PyTorch, start from this program:
     import torch
     from torch import nn
     torch.manual_seed(0)
-    layer = nn.{module!r}.to('{device}').train({module.training})
-    x = torch.randn({shapes[0]}, device='{device}')
+    layer = nn.{module!r}.to('{device}', {own}).train({module.training})
+    x = torch.randn({shapes[0]}, device='{device}', dtype={own})
     def run(fmt):
         global layer, x
         layer,x = layer.to(memory_format=fmt),x.to(memory_format=fmt).detach().requires_grad_()
