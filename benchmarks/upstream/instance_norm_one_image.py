@@ -2,9 +2,9 @@
 
 `nn.InstanceNorm2d` and `nn.InstanceNorm3d`, with and without weights, fp32, bf16 and float64: for a batch of one image whose output's
 gradient is channels last, the gradients of input, weight and bias have nothing to do with the right ones (relative errors above 1),
-without a word. Nothing else has to be channels last. With two images or more, or a contiguous gradient, all is well. The next convolution gives such
-a gradient in a network that is converted to channels last, so style transfer and image to image networks, which are often trained on one
-image at a time, learn from wrong gradients there.
+without a word. Nothing else has to be channels last. With two images or more, or a contiguous gradient, all is well. The next convolution
+gives such a gradient in a network that is converted to channels last, so style transfer and image to image networks, which are often
+trained on one image at a time, learn from wrong gradients there.
 
 Expected: the gradients of the contiguous run.
 
