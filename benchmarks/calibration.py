@@ -175,7 +175,7 @@ def conv_tensors(conv, x, g, dtype=torch.float32, fmt=torch.contiguous_format, o
     return dict(output=out.detach(), input=x.grad, weight=conv.weight.grad, bias=conv.bias.grad)
 
 def furthest(b, y):
-    "How far `b` is from `y` in its worst channel, sample or filter, as a share of it; a vector, in which single numbers cancel out, as a whole"
+    "How far `b` is from `y` in its worst channel, sample or filter, as a share of it; a vector as a whole"
     sizes = lambda t, d: t.double().transpose(0, d).reshape(t.shape[d] if t.dim() > 1 else 1, -1).norm(dim=1)
     return max((sizes(b-y, d)/(n := sizes(y, d)).clamp(min=1e-3*n.max())).max().item() for d in range(min(y.dim(), 2)))
 

@@ -36,39 +36,46 @@ class Measurement:
     start:float = field(default_factory=time.perf_counter) # When the budget began to run
 
     def __post_init__(self):
-        self.pool,self.refs,self.told,self.interrupted = TrialPool(self.make),{},0,False
+        self.pool,self.refs,self.told,self.bar,self.interrupted = TrialPool(self.make),{},0,None,False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
+        self.plan = Plan([r.config for r in self.todo], {}, self.options.n, self.options.budget)
 
     @property
     def spent(self): return time.perf_counter()-self.start
 
 # %% ../nbs/46_bench_measure.ipynb #f62cb9fc
 @patch
+def show(self:Measurement, why=''):
+    "Move the bar; where the budget is not kept, say `why` and how long it takes, unless that was said before"
+    plan,bar = self.plan,self.bar
+    plan.spent = self.spent
+    if bar: bar.total = plan.end_s-self.began; bar.add(plan.spent-self.began-bar.done)
+    if not why or not plan.ahead_s or not (self.told or plan.late): return
+    if self.told and abs(plan.end_s/self.told-1) < .2: return
+    print(f'{why}, {plan.forecast}', file=sys.stderr)
+    self.told = plan.end_s
+
+# %% ../nbs/46_bench_measure.ipynb #46808332
+@patch
 def timed_outcome(self:Measurement):
     with SameDraws(): torch.ones(1)+1  # PyTorch imports half of itself at the first operation in such a mode
     trial,start = self.pool[self.base],time.perf_counter()
-    return trial.outcome(), time.perf_counter()-start
-
-@patch
-def make_plan(self:Measurement, step_s):
-    last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
-    self.plan = plan = Plan(step_s, len(self.todo), last, compiled, self.options.n, self.options.budget, self.spent)
-    if plan.end_s < self.told/1.5 or plan.warning and not self.told: print(plan.forecast, file=sys.stderr)
-    if plan.warning: self.told = plan.end_s
+    out = trial.outcome()
+    self.plan.known[self.base] = secs = time.perf_counter()-start
+    return out,secs
 
 @patch
 def reference(self:Measurement):
-    "The outcome of the base, how far rounding moves it, and the plan that follows from its time"
-    ref,first_s = self.timed_outcome()
+    "The outcome of the base, and how far rounding moves it"
+    ref,secs = self.timed_outcome()
     if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
-    if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
-    again,step_s = self.timed_outcome()
-    few = 3 if step_s < 1 else 1  # A unit that a rounding switches off is rare, and one nudge may miss it
+    if secs > 3: self.show(f'A step takes {secs:.2g} s')  # Not only the kernels being made ready: say at once what it will take
+    again,secs = self.timed_outcome()
+    few = 3 if secs < 1 else 1  # A unit that a rounding switches off is rare, and one nudge may miss it
     self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(few))])
     self.unsteady = max(distances(again, ref).values(), default=0) > .01
-    self.make_plan(step_s)
-    if self.plan.warning: self.notes.append(self.plan.warning)
-    if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')
+    self.plan.checks[self.base] = 1
+    self.show(f'A step takes {secs:.2g} s')
 
 # %% ../nbs/46_bench_measure.ipynb #08f32875
 @patch
@@ -87,8 +94,13 @@ def check(self:Measurement, row:BenchRow):
     c = row.config
     ref,scale = self.reference_in(c.amp)
     out = ref if c == TrialConfig('contiguous', c.amp) else self.pool.run(c, lambda t: t.outcome())
-    row.sameness = end_to_end(c, out, ref, scale, self.unsteady)
+    row.sameness,start = end_to_end(c, out, ref, scale, self.unsteady),time.perf_counter()
     row.memory = self.pool.run(c, lambda t: peak_memory(t.step, self.device) if self.options.memory else t.step())
+    if not c.compile: self.plan.known[c] = time.perf_counter()-start
+
+def _open(row):
+    "May the result of `row` be another, though its whole step does not say so?"
+    return (row.config.last or row.config.compile) and row.sameness and row.same is not False
 
 # %% ../nbs/46_bench_measure.ipynb #d4ab5bde
 def _one_line(e): return 'out of memory' if out_of_memory(e) else shorten(f'{type(e).__name__}: {e}', 160, placeholder=' ...')
@@ -102,6 +114,20 @@ def attempt(self:Measurement, row:BenchRow, f):
         row.note,row.sameness = _one_line(e),None
         self.pool.free(row.config)
 
+@patch
+def check_all(self:Measurement):
+    "Check each row; those that break, or give another result, take no more time, or less"
+    plan = self.plan
+    for row in self.todo:
+        c = row.config
+        self.attempt(row, self.check)
+        plan.checks[c] = 0
+        if row.note: plan.configs.remove(c)
+        if c in plan.compared and not _open(row): plan.compared.remove(c)
+        self.show(f'A step of {c} takes {plan.secs(c):.2g} s')
+    plan.alone = self.pool.alone
+    if plan.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
+
 # %% ../nbs/46_bench_measure.ipynb #6bd92596
 @patch
 def stopped(self:Measurement):
@@ -114,51 +140,66 @@ def turn(self:Measurement, row:BenchRow):
     if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
 
 @patch
-def time_all(self:Measurement, bar:Progress) -> float: # How far from 1 the speed-up of equals may be
+def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Time all in turns"
-    ok,plan,base = [r for r in self.todo if r.sameness],self.plan,str(self.base)
-    fns = {'again':self.rows[0], **{str(r.config):r for r in ok}}
-    fns = {k:partial(self.turn, r) for k,r in fns.items()}
-    left,shown = self.options.budget-self.spent-plan.layers_s,lambda i: bar.add(plan.round_s)
-    secs = interleave(fns, plan.rounds, left, self.device, shown, plan.warm or self.pool.alone, self.stopped)
-    ok = [r for r in ok if not r.note]
-    res,median = speedups({k:secs[k] for k in ['again', *(str(r.config) for r in ok)]}, base, 'again'),float(np.median(secs[base]))
-    for r in ok: r.speedup,r.secs,r.step_s = res[k := str(r.config)],secs[k],median/res[k].ratio
+    plan,base,rows = self.plan,str(self.base),{str(r.config):r for r in self.todo if r.sameness}
+    fns = {k:partial(self.turn, r) for k,r in {'again':self.rows[0], **rows}.items()}
+    def taken(k, secs):
+        plan.turns -= 1
+        if k in rows: plan.known[rows[k].config] = secs
+        self.show()
+    plan.turns,left = plan.rounds*len(fns),self.options.budget-self.spent-plan.comparing_s
+    secs = interleave(fns, self.options.n, left, self.device, taken, plan.warm, self.stopped)
+    plan.turns,rows = 0,{k:r for k,r in rows.items() if not r.note}
+    res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
+    for k,r in rows.items(): r.speedup,r.secs,r.step_s = res[k],secs[k],median/res[k].ratio
     return noise(secs[base], secs['again'])
 
 # %% ../nbs/46_bench_measure.ipynb #6cc56046
+def _unproven(row, why):
+    "Leave `row` as its whole step says, if that is no proof where rounding is too large in it"
+    if row.same and row.sameness.blunt: row.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
+
 @patch
 def layers(self:Measurement, row:BenchRow):
-    "Compare layer by layer, if there is time for it or it matters"
-    if not (row.config.last or row.config.compile) or not row.sameness or row.same is False: return
-    if row.config.compile or self.plan.faster_only and row.verdict != 'faster':
-        why = 'compiled code has no layers to compare' if row.config.compile else 'not compared layer by layer, as it is not faster'
-        if row.same and row.sameness.blunt: row.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
-        return
-    try: found = self.pool[self.base].layer_by_layer(row.config)
+    "Compare layer by layer"
+    c,start = row.config,time.perf_counter()
+    if not _open(row): return
+    if c.compile: return _unproven(row, 'compiled code has no layers to compare')
+    try: found = self.pool[self.base].layer_by_layer(c)
     except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
     row.sameness = row.sameness.with_layers(found)
+    self.plan.parity = (time.perf_counter()-start)/self.plan.secs(c)
+
+@patch
+def compare_all(self:Measurement):
+    "Compare each row layer by layer or, if there is no time for that, the fastest that gives the same"
+    plan,brief,left = self.plan,self.plan.winner_only,[r for r in self.todo if _open(r)]
+    faster = sorted((r for r in self.todo if r.verdict == 'faster'), key=lambda r: -r.speedup.ratio)
+    for row in faster if brief else [*left]:
+        if _open(row):
+            left.remove(row)
+            self.layers(row)
+        if brief and row.same: break
+        plan.compared = [r.config for r in left if r.config in plan.compared]
+        self.show(f'Comparing layer by layer takes {plan.parity:.2g} steps')
+    for row in left: _unproven(row, 'not compared layer by layer, as it does not win')
+    if left: self.notes.append('compared layer by layer: only what wins')
 
 # %% ../nbs/46_bench_measure.ipynb #d9d762cd
 @patch
-def each(self:Measurement, f, bar:Progress, secs:float):
-    for row in self.todo:
-        self.attempt(row, f)
-        bar.add(secs)
-
-@patch
 def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Fill the rows"
-    self.reference()
-    bar,plan = Progress(self.plan.total_s),self.plan
+    self.began,self.bar = self.spent,Progress(1)
     try:
-        self.each(self.check, bar, plan.checks_s/plan.trials)
-        if self.pool.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
-        spread = self.time_all(bar)
+        self.reference()
+        self.check_all()
+        spread = self.time_all()
         self.pool.clear()
-        self.each(self.layers, bar, plan.layers_s/plan.trials)
-        return spread
-    finally: bar.close()
+        self.compare_all()
+    finally: self.bar.close()
+    if self.told: self.notes.append(f'took {self.spent:.0f} s (budget: {self.options.budget:.3g} s)')
+    return spread
 
 # %% ../nbs/46_bench_measure.ipynb #bd8f4beb
 @contextmanager

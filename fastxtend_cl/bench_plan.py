@@ -94,60 +94,75 @@ class TrialPool:
 # %% ../nbs/44_bench_plan.ipynb #a2ef2f39
 @dataclass
 class Plan:
-    "What a bench will do within its budget"
-    step_s:float # Seconds of a step
-    trials:int # How many configurations
-    compared:int # How many of them are compared layer by layer
-    compiled:int # How many of them are compiled first
-    n:int # Most rounds
-    budget:float # Seconds, all told
+    "What is ahead of a bench, and how long that takes by what its steps took so far"
+    configs:list # What is tried, the base first
+    known:dict # Seconds of a step, by configuration; the base's at least
+    n:int=20 # Most rounds
+    budget:float=45 # Seconds, all told
     spent:float=0 # Of them already gone
+    parity:float=6 # Steps that a comparison layer by layer takes
+    turns:int|None=None # Timed steps that are left; `None` before the first
+    alone:bool=False # Is each trial made anew in its turn?
 
+    def __post_init__(self):
+        self.base = self.configs[0]
+        self.checks = {c:3 if c == self.base else 2 for c in self.configs} # Steps until each is checked
+        self.compared = [c for c in self.configs if c.last and not c.compile] # What is still to be compared layer by layer
+
+    def secs(self, c): return self.known.get(c, self.known[self.base])
     @property
-    def left(self): return self.budget-self.spent
+    def warm(self): return self.alone or self.secs(self.base) < 1
     @property
-    def warm(self): return self.step_s < 1
+    def checks_s(self): return sum(k*self.secs(c) + 30*c.compile*bool(k) for c,k in self.checks.items())
     @property
-    def checks_s(self): return self.trials*2*self.step_s + 30*self.compiled
-    @property
-    def round_s(self): return (self.trials+1)*(1+self.warm)*self.step_s
+    def round_s(self): return (1+self.warm)*sum(map(self.secs, [self.base, *self.configs]))
 
 # %% ../nbs/44_bench_plan.ipynb #f2621869
-_layers_cost = 6 # Steps that a comparison layer by layer takes
+@patch
+def layers_s(self:Plan, configs):
+    "Seconds to compare `configs` layer by layer"
+    return self.parity*sum(map(self.secs, configs))
 
 @patch(as_prop=True)
-def faster_only(self:Plan):
-    "Is there only time to compare those that turn out to be faster?"
-    return self.checks_s + self.compared*_layers_cost*self.step_s + 3*self.round_s > self.left
+def winner_only(self:Plan):
+    "Is there only time to compare what wins?"
+    timing = 3*self.round_s if self.turns is None else 0
+    return self.spent + self.checks_s + timing + self.layers_s(self.compared) > 1.2*self.budget
 
 @patch(as_prop=True)
-def layers_s(self:Plan):
-    "Seconds to compare layer by layer"
-    return (1 if self.faster_only else self.compared)*_layers_cost*self.step_s
+def comparing_s(self:Plan):
+    "Seconds that comparing layer by layer will take"
+    return self.layers_s([min(self.compared, key=self.secs)] if self.compared and self.winner_only else self.compared)
 
 @patch(as_prop=True)
 def rounds(self:Plan):
     "How many rounds of timing there will be"
-    return max(3, int(min(self.n, (self.left-self.checks_s-self.layers_s)/max(self.round_s, 1e-9))))
+    left = self.budget-self.spent-self.checks_s-self.comparing_s
+    return max(3, int(min(self.n, left/max(self.round_s, 1e-9))))
+
+@patch(as_prop=True)
+def timing_s(self:Plan):
+    "Seconds of timing that are left"
+    return self.rounds*self.round_s if self.turns is None else max(self.turns, 0)*self.round_s/(len(self.configs)+1)
 
 # %% ../nbs/44_bench_plan.ipynb #f43269e0
 @patch(as_prop=True)
-def total_s(self:Plan):
+def ahead_s(self:Plan):
     "Seconds of all that is ahead"
-    return self.checks_s + self.layers_s + self.rounds*self.round_s
+    return self.checks_s + self.timing_s + self.comparing_s
 
 @patch(as_prop=True)
 def end_s(self:Plan):
     "Seconds from the start of the call to its end"
-    return self.spent+self.total_s
+    return self.spent+self.ahead_s
+
+@patch(as_prop=True)
+def late(self:Plan):
+    "Does it take longer than the budget?"
+    return self.end_s > 1.2*self.budget
 
 @patch(as_prop=True)
 def forecast(self:Plan):
-    "How long it takes, and why"
-    return (f'A step takes {self.step_s:.2g} s, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
-        f'{self.trials} configurations, checked and timed {self.rounds} times') + ', some compiled'*bool(self.compiled)
-
-@patch(as_prop=True)
-def warning(self:Plan):
-    "The forecast if it is longer than the budget, else empty"
-    return self.forecast if self.total_s > 1.2*self.left else ''
+    "How long it takes, as a clause"
+    what = f'{len(self.configs)} configurations' + ', some compiled,'*any(c.compile for c in self.configs)
+    return f'so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): {what} are checked and timed'

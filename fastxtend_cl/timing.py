@@ -44,9 +44,9 @@ def seconds(
 def interleave(
     fns:dict, # Functions by name
     rounds:int=20, # Most rounds
-    budget:float=math.inf, # Seconds after which no new round begins, though there are three at least
+    budget:float=math.inf, # Seconds that they may take together, though there are three at least
     device='cpu', # Where they run
-    on_round=noop, # Called with its number after each round
+    on_turn=noop, # Called with its name and its seconds after each timed call
     warm:bool=True, # Is each timed call preceded by one that is not?
     on_interrupt=noop, # Called if Ctrl-C ends it
 ) -> dict: # Seconds of each timed call, by name
@@ -54,12 +54,12 @@ def interleave(
     secs,names,start,full = {k:[] for k in fns},list(fns),time.perf_counter(),0
     try:
         for i in range(rounds):
-            if i >= 3 and time.perf_counter()-start > budget: break
+            if i >= 3 and (time.perf_counter()-start)*(i+1)/i > budget: break
             for k in names[i%len(names):] + names[:i%len(names)]:
                 if warm: fns[k]()
                 secs[k].append(seconds(fns[k], device))
+                on_turn(k, secs[k][-1])
             full += 1
-            on_round(i)
     except KeyboardInterrupt:
         if full < 3: raise
         on_interrupt()
