@@ -9,6 +9,7 @@ __all__ = ['floats', 'Outcome', 'SameDraws', 'distances', 'nudge_tensors', 'nudg
 import math
 from dataclasses import dataclass, field
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,12 +18,17 @@ from .memory_format import map_tensors
 
 # %% ../nbs/41_outcome.ipynb #3477892e
 def floats(x):
-    "Floating point tensors in nested containers"
+    "Floating point tensors in nested containers, complex ones too"
     res = []
-    map_tensors(lambda t: res.append(t) if t.is_floating_point() else None, x)
+    map_tensors(lambda t: res.append(t) if t.is_floating_point() or t.is_complex() else None, x)
     return res
 
 def _name(path): return path.replace('_orig_mod.', '')  # What `torch.compile` puts before a path
+
+def _full(t):
+    "Values of `t` in full precision; complex numbers as pairs"
+    t = t.detach().to_dense()
+    return (torch.view_as_real(t) if t.is_complex() else t).float()
 
 @dataclass
 class Outcome:
@@ -33,9 +39,9 @@ class Outcome:
     @classmethod
     def of(cls, pred, loss, model, grads=True, scale=1., drew=()):
         "From prediction, loss and the gradients that `model` holds, `scale` times too large"
-        res = {f'prediction {i}' if i else 'prediction':o.detach().float().clone() for i,o in enumerate(floats(pred))}
-        if isinstance(loss, Tensor): res['loss'] = loss.detach().float().clone()
-        if grads: res |= {f'gradient of {_name(k)}':p.grad.detach().float()/scale for k,p in model.named_parameters() if p.grad is not None}
+        res = {f'prediction {i}' if i else 'prediction':_full(o).clone() for i,o in enumerate(floats(pred))}
+        if isinstance(loss, Tensor): res['loss'] = _full(loss).clone()
+        if grads: res |= {f'gradient of {_name(k)}':_full(p.grad)/scale for k,p in model.named_parameters() if p.grad is not None}
         return cls(res, set(drew))
 
     @property
@@ -62,20 +68,26 @@ class SameDraws(TorchDispatchMode):
         return map_tensors(lambda t: torch.empty_like(x, dtype=t.dtype).copy_(t) if t.shape == x.shape else t, res)
 
 # %% ../nbs/41_outcome.ipynb #8925c107
+@patch(as_prop=True)
+def norms(self:Outcome): return {k:v.double().norm().item() for k,v in self.values.items()}
+
+@patch(as_prop=True)
+def units(self:Outcome):
+    "What a distance from each tensor is told in: its norm, a gradient's no less than a tenth of what is usual"
+    norms,grads = self.norms,self.gradients
+    rms = math.sqrt(sum(norms[k]**2 for k in grads)/max(sum(v.numel() for v in grads.values()), 1))
+    return {k:max(n, .1*rms*math.sqrt(grads[k].numel())) if k in grads else n for k,n in norms.items()}
+
 def distances(
     out:Outcome, # Of the step in question
     ref:Outcome, # Of the one to compare with
 ) -> dict: # By name; infinite where a value is missing, has another shape, or is not finite
-    "How far each tensor of `out` is from that of `ref`, relative to its norm"
-    grads = ref.gradients.values()
-    rms = math.sqrt(sum(o.double().square().sum().item() for o in grads)/max(sum(o.numel() for o in grads), 1))
-    def dist(k, b):
-        a = out.values.get(k)
+    "How far each tensor of `out` is from that of `ref`, in its `units`"
+    def dist(a, b, unit):
         if a is None or a.shape != b.shape: return math.inf
-        least = .1*rms*math.sqrt(b.numel()) if k in ref.gradients else 0.
-        d,n = (a.double()-b.double()).norm().item(),max(b.double().norm().item(), least)
-        return 0. if d == 0 else d/n if n and math.isfinite(d) else math.inf
-    return {k:dist(k, b) for k,b in ref.values.items()}
+        d = (a.double()-b.double()).norm().item()
+        return 0. if d == 0 else d/unit if unit and math.isfinite(d) else math.inf
+    return {k:dist(out.values.get(k), ref.values[k], unit) for k,unit in ref.units.items()}
 
 # %% ../nbs/41_outcome.ipynb #d65c2e2e
 def nudge_tensors(x, size=64):
@@ -141,7 +153,8 @@ def compare(
 ) -> Sameness:
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
     allowed = {k:factor*max(v, least) for k,v in scale.items()}
-    dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < 1 or v == math.inf}
+    own = {k:n/ref.units[k] if n else 1. for k,n in ref.norms.items()}
+    dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < own[k] or v == math.inf}
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
     if not dist: return Sameness(None, 'rounding is as large as the values' if allowed else 'the step gives no floating point numbers')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])

@@ -46,11 +46,11 @@ def own_copy(
 # %% ../nbs/43_trial.ipynb #1dd777dd
 @contextmanager
 def _buffers_kept(model):
-    saved = [(b, b.detach().clone()) for b in model.buffers()]
+    saved = [(m._buffers, k, b, b.detach().clone()) for m in model.modules() for k,b in m._buffers.items() if b is not None]
     try: yield
     finally:
         with torch.no_grad():
-            for b,o in saved: b.copy_(o)
+            for bufs,k,b,o in saved: bufs[k] = b.copy_(o)
 
 class Trial:
     "A copy of what is to be trained in a configuration, ready to step; how it steps, those say that inherit from it"
