@@ -75,7 +75,7 @@ def reference(self:Measurement):
     self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(few))])
     self.unsteady = max(distances(again, ref).values(), default=0) > .01
     self.plan.checks[self.base] = 1
-    self.show(f'A step takes {secs:.2g} s')
+    self.show(f'A step takes {secs:.2g} s' + f' and loading took {self.began:.0f}'*(self.began > 1))
 
 # %% ../nbs/46_bench_measure.ipynb #08f32875
 @patch

@@ -129,8 +129,8 @@ def prepared(self:LearnerTrial) -> tuple:
     return self.learn.xb,self.learn.yb
 
 # %% ../../nbs/47_callback.bench.ipynb #66656564
-def _loaded(dl):
-    "A batch, and the seconds that one takes to load"
+def _loaded(dl, most):
+    "A batch, and the seconds that one takes to load: seen in four, or as many as are there after `most` seconds"
     batches,start = iter(dl.new() if hasattr(dl, 'new') else dl),time.perf_counter()
     batch = next(batches, None)
     if batch is None:
@@ -138,9 +138,7 @@ def _loaded(dl):
         why = f'{len(dl.dataset)} items are fewer than one batch of {dl.bs}' if known else 'it is empty'
         raise ValueError(f'The training DataLoader gives no batch: {why}')
     loaded = [time.perf_counter()]
-    for _ in range(3):
-        if next(batches, None) is None: break
-        loaded.append(time.perf_counter())
+    while len(loaded) < 4 and loaded[-1]-start < most and next(batches, None) is not None: loaded.append(time.perf_counter())
     return batch, float(np.median(np.diff(loaded))) if len(loaded) > 1 else loaded[0]-start
 
 @patch
@@ -151,7 +149,7 @@ def channelslast_bench(self:Learner, **kwargs) -> ChannelsLastBench:
     options.check(self.model, device)
     if self._grab_cbs(NonNativeMixedPrecision):
         raise ValueError('A bench cannot take out NonNativeMixedPrecision: train with to_fp16() instead')
-    with less_random(): batch,loader_s = _loaded(self.dls.train)
+    with less_random(): batch,loader_s = _loaded(self.dls.train, options.budget/10)
     batch,idle = to_device(batch, device),idle_callbacks(self)
     notes = [f"not in the trials: {', '.join(idle)} (a callback with `shapes_step = True` is)"] if idle else []
     make = partial(LearnerTrial, self, batch=batch, train=options.train)
