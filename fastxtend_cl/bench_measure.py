@@ -6,13 +6,11 @@
 __all__ = ['Measurement', 'measure']
 
 # %% ../nbs/46_bench_measure.ipynb #be36cdc3
-import platform, sys, time
-from contextlib import contextmanager
+import platform, re, sys, time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from textwrap import shorten
 from fastai.basics import *
-from fastai.torch_core import get_random_states, set_random_states
 
 # %% ../nbs/46_bench_measure.ipynb #15e7aba8
 from .bench_plan import BenchOptions, Plan, TrialPool, out_of_memory
@@ -20,9 +18,10 @@ from .bench_report import BenchRow, ChannelsLastBench
 from .hazards import crash_prone
 from .outcome import Sameness, SameDraws, distances, floats, scale_of
 from .progress import Progress
-from .timing import interleave, noise, peak_memory, speedups
+from .timing import interleave, peak_memory, speedups
 from .trial import end_to_end
 from .trial_config import TrialConfig, skip_reason
+from .utils import less_random
 
 # %% ../nbs/46_bench_measure.ipynb #3ac074b3
 @dataclass
@@ -130,30 +129,25 @@ def check_all(self:Measurement):
 
 # %% ../nbs/46_bench_measure.ipynb #6bd92596
 @patch
-def stopped(self:Measurement):
-    self.interrupted = True
-    self.notes.append('interrupted: fewer rounds than planned')
-
-@patch
-def turn(self:Measurement, row:BenchRow):
-    "A step of `row`, if none has failed"
-    if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
-
-@patch
 def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
-    "Time all in turns"
+    "Time all in turns; what fails in its turn has no more of them"
     plan,base,rows = self.plan,str(self.base),{str(r.config):r for r in self.todo if r.sameness}
-    fns = {k:partial(self.turn, r) for k,r in {'again':self.rows[0], **rows}.items()}
+    def step(row):
+        if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
     def taken(k, secs):
         plan.turns -= 1
         if k in rows: plan.known[rows[k].config] = secs
         self.show()
+    def stopped():
+        self.interrupted = True
+        self.notes.append('interrupted: fewer rounds than planned')
+    fns = {k:partial(step, r) for k,r in {'again':self.rows[0], **rows}.items()}
     plan.turns,left = plan.rounds*len(fns),self.options.budget-self.spent-plan.comparing_s
-    secs = interleave(fns, self.options.n, left, self.device, taken, plan.warm, self.stopped)
+    secs = interleave(fns, self.options.n, left, self.device, taken, plan.warm, stopped)
     plan.turns,rows = 0,{k:r for k,r in rows.items() if not r.note}
     res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
     for k,r in rows.items(): r.speedup,r.secs,r.step_s = res[k],secs[k],median/res[k].ratio
-    return noise(secs[base], secs['again'])
+    return res['again'].noise
 
 # %% ../nbs/46_bench_measure.ipynb #6cc56046
 def _unproven(row, why):
@@ -202,18 +196,10 @@ def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may 
     return spread
 
 # %% ../nbs/46_bench_measure.ipynb #bd8f4beb
-@contextmanager
-def _nothing_lost():
-    "Give random generators their states back"
-    states = get_random_states()
-    try: yield
-    finally: set_random_states(**states)
-
 def _environment(device, shapes):
     gpu,info = device.type == 'cuda',Path('/proc/cpuinfo')
-    lines = info.read_text(encoding='utf-8').splitlines() if info.exists() else []
-    cpu = [l.split(':')[1].strip() for l in lines if l.startswith('model name')]
-    name = torch.cuda.get_device_name(device) if gpu else (cpu or [platform.processor()])[0]
+    cpu = re.search(r'model name\s*: (.*)', info.read_text(encoding='utf-8')) if info.exists() else None
+    name = torch.cuda.get_device_name(device) if gpu else cpu[1] if cpu else platform.processor()
     return dict(device=name, kind=device.type, cuda=torch.version.cuda if gpu else None, threads=torch.get_num_threads(),
         python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')}, shapes=shapes)
 
@@ -233,6 +219,6 @@ def measure(
     why = lambda c: f"PyTorch can crash in the backward pass of {', '.join(prone)}" if prone and c.last else skip_reason(c, device)
     rows,notes = [BenchRow(c, note=why(c)) for c in options.configs(model, device)],list(notes)
     work = Measurement(make, rows, device, options, notes, ifnone(start, time.perf_counter()))
-    with _nothing_lost(): spread = work.run()
+    with less_random(): spread = work.run()
     env = _environment(device, [list(o.shape) for o in floats(batch)])
     return ChannelsLastBench(rows, spread, env, notes=notes, interrupted=work.interrupted, **kwargs)

@@ -14,7 +14,7 @@ from fastai.basics import *
 # %% ../nbs/43_trial.ipynb #07de0244
 from .layers import replace_layers, restore_layers
 from .memory_format import apply_channels_last, apply_contiguous, map_tensors, to_channelslast, to_contiguous
-from .outcome import Outcome, SameDraws, Sameness, compare, floats, nudge, nudge_tensors
+from .outcome import Outcome, SameDraws, Sameness, compare, floats, nudge_tensors
 from .parity import channelslast_parity, mean_square
 from .tf32 import tf32
 from .trial_config import TrialConfig
@@ -74,10 +74,17 @@ class Trial:
         n:int=2, # How many
     ) -> list: # Of `Outcome`
         "Outcomes with weights and batch moved by about what rounding moves them"
-        return [self._nudged(seed) for seed in range(1, n+1)]
-
-    def _nudged(self, seed):
-        with less_random(seed), nudge(self.model): return self.outcome(nudge_tensors(self.batch), seed=0)
+        params,res = list(self.model.parameters()),[]
+        saved = [p.data for p in params]
+        def put(values):
+            for p,v in zip(params, values): p.data = v
+        try:
+            for seed in range(1, n+1):
+                with less_random(seed):
+                    put(nudge_tensors(saved))
+                    res.append(self.outcome(nudge_tensors(self.batch), seed=0))
+        finally: put(saved)
+        return res
 
 # %% ../nbs/43_trial.ipynb #24235696
 def device_of(

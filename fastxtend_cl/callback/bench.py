@@ -35,16 +35,15 @@ def shapes_step(
     cb:Callback
 ) -> bool: # What its attribute `shapes_step` says, or whether it is one of fastai's that do
     "Does `cb` change what a step calculates, so that a trial needs it?"
-    said = next((o.shapes_step for o in (cb, *type(cb).__mro__) if 'shapes_step' in vars(o)), None)
-    return said if said is not None else any(_known(o) and o.__name__ in _shaping for o in type(cb).__mro__)
+    return getattr(cb, 'shapes_step', any(_known(o) and o.__name__ in _shaping for o in type(cb).__mro__))
 
 def idle_callbacks(
     learn:Learner
 ) -> list: # Their class names
     "Callbacks of a user's own that do something in a step, and nothing in a trial"
     acts = lambda cb: any(hasattr(type(cb), e) or e in vars(cb) for e in _in_a_step)
-    told = lambda cb: hasattr(type(cb), 'shapes_step') or 'shapes_step' in vars(cb)
-    return [type(cb).__name__ for cb in learn.cbs if not (shapes_step(cb) or told(cb) or _known(type(cb))) and acts(cb)]
+    silent = lambda cb: not (hasattr(cb, 'shapes_step') or shapes_step(cb) or _known(type(cb)))
+    return [type(cb).__name__ for cb in learn.cbs if silent(cb) and acts(cb)]
 
 # %% ../../nbs/47_callback.bench.ipynb #e91c545a
 _ends = CancelFitException, CancelEpochException, CancelTrainException, CancelValidException, CancelBatchException
