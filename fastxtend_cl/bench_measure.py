@@ -6,7 +6,7 @@
 __all__ = ['Measurement', 'measure']
 
 # %% ../nbs/46_bench_measure.ipynb #be36cdc3
-import platform, re, sys, time
+import platform, re, time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from textwrap import shorten
@@ -35,7 +35,7 @@ class Measurement:
     start:float = field(default_factory=time.perf_counter) # When the budget began to run
 
     def __post_init__(self):
-        self.pool,self.refs,self.told,self.bar,self.interrupted = TrialPool(self.make),{},0,None,False
+        self.pool,self.refs,self.bar,self.interrupted = TrialPool(self.make),{},None,False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
         self.plan = Plan([r.config for r in self.todo], {}, self.options.n, self.options.budget)
 
@@ -45,14 +45,11 @@ class Measurement:
 # %% ../nbs/46_bench_measure.ipynb #f62cb9fc
 @patch
 def show(self:Measurement, why=''):
-    "Move the bar; where the budget is not kept, say `why` and how long it takes, unless that was said before"
+    "Move the bar, and say `why` it takes longer than the budget if it does"
     plan,bar = self.plan,self.bar
     plan.spent = self.spent
     if bar: bar.total = plan.end_s-self.began; bar.add(plan.spent-self.began-bar.done)
-    if not why or not plan.ahead_s or not (self.told or plan.late): return
-    if self.told and abs(plan.end_s/self.told-1) < .2: return
-    print(f'{why}, {plan.forecast}', file=sys.stderr)
-    self.told = plan.end_s
+    if why: plan.tell(why)
 
 # %% ../nbs/46_bench_measure.ipynb #46808332
 @patch
@@ -192,7 +189,7 @@ def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may 
         self.pool.clear()
         self.compare_all()
     finally: self.bar.close()
-    if self.told: self.notes.append(f'took {self.spent:.0f} s (budget: {self.options.budget:.3g} s)')
+    if self.plan.told: self.notes.append(f'took {self.spent:.0f} s (budget: {self.options.budget:.3g} s)')
     return spread
 
 # %% ../nbs/46_bench_measure.ipynb #bd8f4beb

@@ -6,7 +6,7 @@
 __all__ = ['BenchOptions', 'out_of_memory', 'TrialPool', 'Plan']
 
 # %% ../nbs/44_bench_plan.ipynb #9785433d
-import gc
+import gc, sys
 from dataclasses import dataclass
 import torch
 from fastcore.basics import patch, store_attr
@@ -83,11 +83,11 @@ class TrialPool:
         try: return f(self[config])
         except Exception as e:
             if not out_of_memory(e) or self.alone: raise
-        was,self.alone = self.alone,True
+        self.alone = True
         self.clear()
         try: return f(self[config])
         except Exception:
-            self.alone = was
+            self.alone = False
             self.free(config)
             raise
 
@@ -103,6 +103,7 @@ class Plan:
     parity:float=6 # Steps that a comparison layer by layer takes
     turns:int|None=None # Timed steps that are left; `None` before the first
     alone:bool=False # Is each trial made anew in its turn?
+    told:float=0 # What was said last of how long it takes
 
     def __post_init__(self):
         self.base = self.configs[0]
@@ -156,13 +157,12 @@ def end_s(self:Plan):
     "Seconds from the start of the call to its end"
     return self.spent+self.ahead_s
 
-@patch(as_prop=True)
-def late(self:Plan):
-    "Does it take longer than the budget?"
-    return self.end_s > 1.2*self.budget
-
-@patch(as_prop=True)
-def forecast(self:Plan):
-    "How long it takes, as a clause"
-    what = f'{len(self.configs)} configurations' + ', some compiled,'*any(c.compile for c in self.configs)
-    return f'so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): {what} are checked and timed'
+@patch
+def tell(self:Plan, why):
+    "Where the budget is not kept, say `why` and how long it takes"
+    news = abs(self.end_s/self.told-1) > .2 if self.told else self.end_s > 1.2*self.budget
+    if not news or not self.ahead_s: return
+    some = ', some compiled,'*any(c.compile for c in self.configs)
+    print(f'{why}, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
+        f'{len(self.configs)} configurations{some} are checked and timed', file=sys.stderr)
+    self.told = self.end_s

@@ -134,6 +134,7 @@ class Sameness:
         return ': '.join([self.verdict] + [o for o in [', '.join(p for p in (self.where, why) if p)] if o])
     __repr__ = __str__
 
+# %% ../nbs/41_outcome.ipynb #6a41358d
 def compare(
     out:Outcome, # Of the step in question
     ref:Outcome, # Of the contiguous step in the same precision

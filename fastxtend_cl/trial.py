@@ -21,27 +21,18 @@ from .trial_config import TrialConfig
 from .utils import less_random
 
 # %% ../nbs/43_trial.ipynb #359643d7
-@contextmanager
-def _without_graphs():
-    "Inside the block the copy of a tensor that belongs to a graph is one of its values"
-    plain = Tensor.__deepcopy__
-    def values(t, memo):
-        if t.is_leaf: return plain(t, memo)
-        memo[id(t)] = res = t.detach().clone()
-        return res
-    Tensor.__deepcopy__ = values
-    try: yield
-    finally: Tensor.__deepcopy__ = plain
-
 def own_copy(
     x, # Anything
     what:str, # To call it by in the error
     memo:dict=None, # As `deepcopy` takes it
 ):
-    "A deep copy of `x`; `ValueError` if there is none"
-    try:
-        with _without_graphs(): return deepcopy(x, memo)
+    "A deep copy of `x`, with the values of tensors that belong to a graph; `ValueError` if there is none"
+    plain = Tensor.__deepcopy__
+    def values(t, memo): return plain(t, memo) if t.is_leaf else memo.setdefault(id(t), t.detach().clone())
+    Tensor.__deepcopy__ = values
+    try: return deepcopy(x, memo)
     except Exception as e: raise ValueError(f'A bench steps in copies, and {what} cannot be copied: {e}') from e
+    finally: Tensor.__deepcopy__ = plain
 
 # %% ../nbs/43_trial.ipynb #1dd777dd
 @contextmanager
@@ -70,21 +61,23 @@ class Trial:
             scaler.update(scaler.get_scale()/2)
         return out
 
-    def nudged(self,
-        n:int=2, # How many
-    ) -> list: # Of `Outcome`
-        "Outcomes with weights and batch moved by about what rounding moves them"
-        params,res = list(self.model.parameters()),[]
-        saved = [p.data for p in params]
-        def put(values):
-            for p,v in zip(params, values): p.data = v
-        try:
-            for seed in range(1, n+1):
-                with less_random(seed):
-                    put(nudge_tensors(saved))
-                    res.append(self.outcome(nudge_tensors(self.batch), seed=0))
-        finally: put(saved)
-        return res
+# %% ../nbs/43_trial.ipynb #4b3ac384
+@patch
+def nudged(self:Trial,
+    n:int=2, # How many
+) -> list: # Of `Outcome`
+    "Outcomes with weights and batch moved by about what rounding moves them"
+    params,res = list(self.model.parameters()),[]
+    saved = [p.data for p in params]
+    def put(values):
+        for p,v in zip(params, values): p.data = v
+    try:
+        for seed in range(1, n+1):
+            with less_random(seed):
+                put(nudge_tensors(saved))
+                res.append(self.outcome(nudge_tensors(self.batch), seed=0))
+    finally: put(saved)
+    return res
 
 # %% ../nbs/43_trial.ipynb #24235696
 def device_of(
