@@ -6,19 +6,17 @@
 __all__ = ['Measurement', 'measure']
 
 # %% ../nbs/46_bench_measure.ipynb #be36cdc3
-import platform, re, time
+import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from textwrap import shorten
 from fastai.basics import *
 
 # %% ../nbs/46_bench_measure.ipynb #15e7aba8
-from .bench_plan import BenchOptions, Plan, TrialPool, out_of_memory
+from .bench_plan import BenchOptions, Plan, TrialPool, one_line
 from .bench_report import BenchRow, ChannelsLastBench
 from .hazards import crash_prone
 from .outcome import Sameness, SameDraws, distances, floats, scale_of
 from .progress import Progress
-from .timing import interleave, peak_memory, speedups
+from .timing import environment, interleave, peak_memory, speedups
 from .trial import end_to_end
 from .trial_config import TrialConfig, skip_reason
 from .utils import less_random
@@ -35,21 +33,13 @@ class Measurement:
     start:float = field(default_factory=time.perf_counter) # When the budget began to run
 
     def __post_init__(self):
-        self.pool,self.refs,self.bar,self.interrupted = TrialPool(self.make),{},None,False
+        self.pool,self.refs,self.interrupted = TrialPool(self.make),{},False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
         self.plan = Plan([r.config for r in self.todo], {}, self.options.n, self.options.budget)
 
-    @property
-    def spent(self): return time.perf_counter()-self.start
-
-# %% ../nbs/46_bench_measure.ipynb #f62cb9fc
-@patch
-def show(self:Measurement, why=''):
-    "Move the bar, and say `why` it takes longer than the budget if it does"
-    plan,bar = self.plan,self.bar
-    plan.spent = self.spent
-    if bar: bar.total = plan.end_s-self.began; bar.add(plan.spent-self.began-bar.done)
-    if why: plan.tell(why)
+    def show(self, why=''):
+        "Say how far it is"
+        self.plan.show(time.perf_counter()-self.start, why)
 
 # %% ../nbs/46_bench_measure.ipynb #46808332
 @patch
@@ -71,7 +61,7 @@ def reference(self:Measurement):
     self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(few))])
     self.unsteady = max(distances(again, ref).values(), default=0) > .01
     self.plan.checks[self.base] = 1
-    self.show(f'A step takes {secs:.2g} s' + f' and loading took {self.began:.0f}'*(self.began > 1))
+    self.show(f'A step takes {secs:.2g} s' + f' and loading took {self.plan.began:.0f}'*(self.plan.began > 1))
 
 # %% ../nbs/46_bench_measure.ipynb #08f32875
 @patch
@@ -99,15 +89,14 @@ def _open(row):
     return (row.config.last or row.config.compile) and row.sameness and row.same is not False
 
 # %% ../nbs/46_bench_measure.ipynb #d4ab5bde
-def _one_line(e): return 'out of memory' if out_of_memory(e) else shorten(f'{type(e).__name__}: {e}', 160, placeholder=' ...')
-
 @patch
 def attempt(self:Measurement, row:BenchRow, f):
-    "`f` of `row`; what goes wrong is noted, unless it is the base"
+    "`f` of `row`, if nothing went wrong before; what goes wrong is noted, unless it is the base"
+    if row.note: return
     try: f(row)
     except Exception as e:
         if row is self.rows[0]: raise
-        row.note,row.sameness = _one_line(e),None
+        row.note,row.sameness = one_line(e),None
         self.pool.free(row.config)
 
 @patch
@@ -129,8 +118,7 @@ def check_all(self:Measurement):
 def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Time all in turns; what fails in its turn has no more of them"
     plan,base,rows = self.plan,str(self.base),{str(r.config):r for r in self.todo if r.sameness}
-    def step(row):
-        if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
+    def step(row): self.pool.run(row.config, lambda t: t.step())
     def taken(k, secs):
         plan.turns -= 1
         if k in rows: plan.known[rows[k].config] = secs
@@ -138,8 +126,8 @@ def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals
     def stopped():
         self.interrupted = True
         self.notes.append('interrupted: fewer rounds than planned')
-    fns = {k:partial(step, r) for k,r in {'again':self.rows[0], **rows}.items()}
-    plan.turns,left = plan.rounds*len(fns),self.options.budget-self.spent-plan.comparing_s
+    fns = {k:partial(self.attempt, r, step) for k,r in {'again':self.rows[0], **rows}.items()}
+    plan.turns,left = plan.rounds*len(fns),plan.budget-plan.spent-plan.comparing_s
     secs = interleave(fns, self.options.n, left, self.device, taken, plan.warm, stopped)
     plan.turns,rows = 0,{k:r for k,r in rows.items() if not r.note}
     res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
@@ -158,7 +146,7 @@ def layers(self:Measurement, row:BenchRow):
     if not _open(row): return
     if c.compile: return _unproven(row, 'compiled code has no layers to compare')
     try: found = self.pool[self.base].layer_by_layer(c)
-    except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
+    except Exception as e: found = Sameness(None, f'its layers could not be compared: {one_line(e)}')
     row.sameness = row.sameness.with_layers(found)
     self.plan.parity = (time.perf_counter()-start)/self.plan.secs(c)
 
@@ -181,24 +169,18 @@ def compare_all(self:Measurement):
 @patch
 def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Fill the rows"
-    self.began,self.bar = self.spent,Progress(1)
+    plan = self.plan
+    plan.bar,plan.began = Progress(1),time.perf_counter()-self.start
     try:
         self.reference()
         self.check_all()
         spread = self.time_all()
         self.pool.clear()
         self.compare_all()
-    finally: self.bar.close()
-    if self.plan.told: self.notes.append(f'took {self.spent:.0f} s (budget: {self.options.budget:.3g} s)')
+        self.show()
+    finally: plan.bar.close()
+    if plan.told: self.notes.append(f'took {plan.spent:.0f} s (budget: {plan.budget:.3g} s)')
     return spread
-
-# %% ../nbs/46_bench_measure.ipynb #bd8f4beb
-def _environment(device, shapes):
-    gpu,info = device.type == 'cuda',Path('/proc/cpuinfo')
-    cpu = re.search(r'model name\s*: (.*)', info.read_text(encoding='utf-8')) if info.exists() else None
-    name = torch.cuda.get_device_name(device) if gpu else cpu[1] if cpu else platform.processor()
-    return dict(device=name, kind=device.type, cuda=torch.version.cuda if gpu else None, threads=torch.get_num_threads(),
-        python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')}, shapes=shapes)
 
 # %% ../nbs/46_bench_measure.ipynb #54951d3c
 def measure(
@@ -217,5 +199,5 @@ def measure(
     rows,notes = [BenchRow(c, note=why(c)) for c in options.configs(model, device)],list(notes)
     work = Measurement(make, rows, device, options, notes, ifnone(start, time.perf_counter()))
     with less_random(): spread = work.run()
-    env = _environment(device, [list(o.shape) for o in floats(batch)])
+    env = dict(environment(device), shapes=[list(o.shape) for o in floats(batch)])
     return ChannelsLastBench(rows, spread, env, notes=notes, interrupted=work.interrupted, **kwargs)

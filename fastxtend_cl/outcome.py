@@ -144,8 +144,9 @@ def compare(
 ) -> Sameness:
     "Are prediction, loss and each gradient of `out` those of `ref`, but for rounding?"
     allowed = {k:factor*max(v, least) for k,v in scale.items()}
-    own = {k:n/ref.units[k] if n else 1. for k,n in ref.norms.items()}
-    dist = {k:v for k,v in distances(out, ref).items() if allowed[k] < own[k] or v == math.inf}
+    norms,units = ref.norms,ref.units
+    sharp = {k for k,v in allowed.items() if v < (norms[k]/units[k] if norms[k] else 1.)}
+    dist = {k:v for k,v in distances(out, ref).items() if k in sharp or v == math.inf}
     if out.infinite: return Sameness(False, f'{out.infinite} is not finite', math.inf, allowed.get(out.infinite))
     if not dist: return Sameness(None, 'rounding is as large as the values' if allowed else 'the step gives no floating point numbers')
     worst = max(dist, key=lambda k: dist[k]/allowed[k])
