@@ -96,7 +96,7 @@ def same_results(model, x, y, loss_func, configs, train=True):
         run.layers(r)
     return run.rows
 
-# ---- faults: a convolution that is wrong in channels last, by some times what rounding does to the tensor in question: the most
+# ---- faults: a convolution, or its activation, that is wrong in channels last, by some times what rounding does to the tensor in question: the most
 # that any right kernel is off, so that a fault of five times that is further from all of them than they are from each other
 times,promised = (2, 3, 5, 7, 10, 15, 20, 50, 100, 200, 300),dict(fp32=300, bf16=5, fp16=5)
 
@@ -144,15 +144,20 @@ class Backward(torch.autograd.Function):
     def backward(ctx, g): return ctx.f(g, ctx.size), None, None
 
 class Faulty(nn.Conv2d):
-    "A convolution with an activation that is wrong in channels last"
+    "A convolution that is wrong in channels last"
     what,how,size = None,None,None
     def forward(self, x):
         wrong = self.what if is_channels_last(x) and (self.what != 'evaluation' or not self.training) else None
         bad = lambda t, name: Backward.apply(t, self.how, self.size) if wrong == name else t
         out = F.conv2d(bad(x, 'input'), bad(self.weight, 'weight'), bad(self.bias, 'bias'), self.stride, self.padding)
-        if wrong in ('output','evaluation'): out = self.how(out, self.size)
-        out = F.leaky_relu(out)
-        return self.how(out, self.size) if wrong == 'activation' else out
+        return self.how(out, self.size) if wrong in ('output','evaluation') else out
+
+class FaultyActivation(nn.LeakyReLU):
+    "An activation that is wrong in channels last"
+    what,how,size = None,None,None
+    def forward(self, x):
+        out = super().forward(x)
+        return self.how(out, self.size) if self.what and is_channels_last(x) else out
 
 def conv_step(seed):
     "The convolution of the model, what it gets in a contiguous fp32 step on a batch, and the gradient of what it gives"
@@ -192,9 +197,11 @@ def rounding(amp):
     return {**found, 'evaluation':found['output'], 'activation':found['output']}
 
 def faulty_model(fault=None, size=None):
-    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2),
+    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), FaultyActivation(), ConvLayer(8, 16, stride=2),
         nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
-    if fault: (model[1].what,model[1].how),model[1].size = faults[fault],size
+    if fault:
+        bad = model[1 + (fault == 'activation scaled')]
+        (bad.what,bad.how),bad.size = faults[fault],size
     return model
 
 def data(n=4, size=20, seed=7):
