@@ -120,16 +120,16 @@ def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals
     plan,base,rows = self.plan,str(self.base),{str(r.config):r for r in self.todo if r.sameness}
     def step(row): self.pool.run(row.config, lambda t: t.step())
     def taken(k, secs):
-        plan.turns -= 1
+        plan.turns += 1
         if k in rows: plan.known[rows[k].config] = secs
-        self.show()
+        self.show(f'Now a step of {k} takes {secs:.2g} s' if plan.told and k in rows else '')
     def stopped():
         self.interrupted = True
         self.notes.append('interrupted: fewer rounds than planned')
     fns = {k:partial(self.attempt, r, step) for k,r in {'again':self.rows[0], **rows}.items()}
-    plan.turns,left = plan.rounds*len(fns),plan.budget-plan.spent-plan.comparing_s
-    secs = interleave(fns, self.options.n, left, self.device, taken, plan.warm, stopped)
-    plan.turns,rows = 0,{k:r for k,r in rows.items() if not r.note}
+    plan.left = plan.budget-plan.spent-plan.comparing_s
+    secs = interleave(fns, plan.n, plan.left, self.device, taken, plan.warm, stopped)
+    plan.left,rows = 0,{k:r for k,r in rows.items() if not r.note}
     res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
     for k,r in rows.items(): r.speedup,r.secs,r.step_s = res[k],secs[k],median/res[k].ratio
     return res['again'].noise

@@ -105,7 +105,8 @@ class Plan:
     budget:float=45 # Seconds, all told
     spent:float=0 # Of them already gone
     parity:float=6 # Steps that a comparison layer by layer takes
-    turns:int|None=None # Timed steps that are left; `None` before the first
+    left:float|None=None # Of the budget, for timing; `None` until it begins
+    turns:int=0 # Steps that were timed
     alone:bool=False # Is each trial made anew in its turn?
     told:float=0 # What was said last of how long it takes
     bar:Progress|None=None
@@ -133,7 +134,7 @@ def layers_s(self:Plan, configs):
 @patch(as_prop=True)
 def winner_only(self:Plan):
     "Is there only time to compare what wins?"
-    timing = 3*self.round_s if self.turns is None else 0
+    timing = 3*self.round_s if self.left is None else 0
     return self.spent + self.checks_s + timing + self.layers_s(self.compared) > 1.2*self.budget
 
 @patch(as_prop=True)
@@ -144,13 +145,13 @@ def comparing_s(self:Plan):
 @patch(as_prop=True)
 def rounds(self:Plan):
     "How many rounds of timing there will be"
-    left = self.budget-self.spent-self.checks_s-self.comparing_s
+    left = self.budget-self.spent-self.checks_s-self.comparing_s if self.left is None else self.left
     return max(3, int(min(self.n, left/max(self.round_s, 1e-9))))
 
 @patch(as_prop=True)
 def timing_s(self:Plan):
     "Seconds of timing that are left"
-    return self.rounds*self.round_s if self.turns is None else max(self.turns, 0)*self.round_s/(len(self.configs)+1)
+    return max(self.rounds-self.turns/(len(self.configs)+1), 0)*self.round_s
 
 # %% ../nbs/44_bench_plan.ipynb #f43269e0
 @patch(as_prop=True)
