@@ -84,10 +84,6 @@ def check(self:Measurement, row:BenchRow):
     row.memory = self.pool.run(c, lambda t: peak_memory(t.step, self.device) if self.options.memory else t.step())
     if not c.compile: self.plan.known[c] = time.perf_counter()-start
 
-def _open(row):
-    "May the result of `row` be another, though its whole step does not say so?"
-    return (row.config.last or row.config.compile) and row.sameness and row.same is not False
-
 # %% ../nbs/46_bench_measure.ipynb #d4ab5bde
 @patch
 def attempt(self:Measurement, row:BenchRow, f):
@@ -108,12 +104,17 @@ def check_all(self:Measurement):
         self.attempt(row, self.check)
         plan.checks[c] = 0
         if row.note: plan.configs.remove(c)
-        if c in plan.compared and not _open(row): plan.compared.remove(c)
+        if c in plan.compared and not row.open: plan.compared.remove(c)
         self.show(f'A step of {c} takes {plan.secs(c):.2g} s')
     plan.alone = self.pool.alone
     if plan.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
 
 # %% ../nbs/46_bench_measure.ipynb #6bd92596
+@patch
+def stopped(self:Measurement, what='fewer rounds than planned'):
+    self.interrupted = True
+    self.notes.append(f'interrupted: {what}')
+
 @patch
 def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Time all in turns; what fails in its turn has no more of them"
@@ -123,28 +124,21 @@ def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals
         plan.turns += 1
         if k in rows: plan.known[rows[k].config] = secs
         self.show(f'Now a step of {k} takes {secs:.2g} s' if plan.told and k in rows else '')
-    def stopped():
-        self.interrupted = True
-        self.notes.append('interrupted: fewer rounds than planned')
     fns = {k:partial(self.attempt, r, step) for k,r in {'again':self.rows[0], **rows}.items()}
     plan.left = plan.budget-plan.spent-plan.comparing_s
-    secs = interleave(fns, plan.n, plan.left, self.device, taken, plan.warm, stopped)
+    secs = interleave(fns, plan.n, plan.left, self.device, taken, plan.warm, self.stopped)
     plan.left,rows = 0,{k:r for k,r in rows.items() if not r.note}
     res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
     for k,r in rows.items(): r.speedup,r.secs,r.step_s = res[k],secs[k],median/res[k].ratio
     return res['again'].noise
 
 # %% ../nbs/46_bench_measure.ipynb #6cc56046
-def _unproven(row, why):
-    "Leave `row` as its whole step says, if that is no proof where rounding is too large in it"
-    if row.same and row.sameness.blunt: row.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
-
 @patch
 def layers(self:Measurement, row:BenchRow):
     "Compare layer by layer"
     c,start = row.config,time.perf_counter()
-    if not _open(row): return
-    if c.compile: return _unproven(row, 'compiled code has no layers to compare')
+    if not row.open: return
+    if c.compile: return row.unproven('compiled code has no layers to compare')
     try: found = self.pool[self.base].layer_by_layer(c)
     except Exception as e: found = Sameness(None, f'its layers could not be compared: {one_line(e)}')
     row.sameness = row.sameness.with_layers(found)
@@ -153,17 +147,21 @@ def layers(self:Measurement, row:BenchRow):
 @patch
 def compare_all(self:Measurement):
     "Compare each row layer by layer or, if there is no time for that, the fastest that gives the same"
-    plan,brief,left = self.plan,self.plan.winner_only,[r for r in self.todo if _open(r)]
+    plan,brief,left = self.plan,self.plan.winner_only,[r for r in self.todo if r.open]
     faster = sorted((r for r in self.todo if r.verdict == 'faster'), key=lambda r: -r.speedup.ratio)
-    for row in faster if brief else [*left]:
-        if _open(row):
-            left.remove(row)
-            self.layers(row)
-        if brief and row.same: break
-        plan.compared = [r.config for r in left if r.config in plan.compared]
-        self.show(f'Comparing layer by layer takes {plan.parity:.2g} steps')
-    for row in left: _unproven(row, 'not compared layer by layer, as it does not win')
-    if left: self.notes.append('compared layer by layer: only what wins')
+    try:
+        for row in faster if brief else [*left]:
+            if row.open:
+                self.layers(row)
+                left.remove(row)
+            if brief and row.same: break
+            plan.compared = [r.config for r in left if r.config in plan.compared]
+            self.show(f'Comparing layer by layer takes {plan.parity:.2g} steps')
+    except KeyboardInterrupt:
+        self.stopped('not all was compared layer by layer')
+        for row in left: row.sameness = Sameness(None, 'interrupted before its layers were compared')
+    for row in left: row.unproven('not compared layer by layer, as it does not win')
+    if left and not self.interrupted: self.notes.append('compared layer by layer: only what wins')
 
 # %% ../nbs/46_bench_measure.ipynb #d9d762cd
 @patch

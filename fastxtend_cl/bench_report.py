@@ -38,6 +38,13 @@ class BenchRow:
     def verdict(self):
         "'faster', 'slower' or 'equal'; empty if it was not timed"
         return self.speedup.verdict if self.speedup else ''
+    @property
+    def open(self):
+        "May the result be another, though its whole step does not say so?"
+        return (self.config.last or self.config.compile) and self.sameness is not None and self.same is not False
+    def unproven(self, why):
+        "Leave the result as its whole step says, if that is no proof where rounding is too large in it"
+        if self.same and self.sameness.blunt: self.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
 
 # %% ../nbs/45_bench_report.ipynb #3c6a1c6f
 @dataclass(repr=False, eq=False)
