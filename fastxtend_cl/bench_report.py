@@ -101,15 +101,16 @@ def _text(x, spec): return '' if x is None or math.isinf(x) and spec != '.0e' el
 def table(self:ChannelsLastBench):
     "What was tried, in at most 80 columns"
     rows = [r for r in self.rows if r.speedup or r.sameness]
-    short = max((len(str(r.config)) for r in rows), default=0) > 27
+    short = max((len(str(r.config)) for r in rows), default=0) > 24
+    two = lambda x: f'{x:.2f}' if x < 10 else f'{x:.1f}'
     def speed(r):
         if not r.speedup: return ''
         half = (r.speedup.high-r.speedup.low)/2
-        return f'{r.speedup.ratio:.2f}' + (f' ±{half:.2f}' if half < 10 else ' ±>10')*(r is not self.rows[0])
-    name = lambda r: str(r.config).replace('channels_last', 'ch_last') if short else str(r.config)
+        return two(r.speedup.ratio) + (f' ±{two(half)}' if half < 10 else ' ±>10')*(r is not self.rows[0])
     def cells(r):
-        same = r.sameness
-        return {'':'→' if r is self.best_row else '', 'configuration':name(r), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
+        same,name,ms = r.sameness,str(r.config),r.step_s and r.step_s*1000
+        if short: name = name.replace('channels_last', 'ch_last')
+        return {'':'→' if r is self.best_row else '', 'configuration':name, 'ms':_text(ms, '.1f' if (ms or 0) < 1e4 else '.0f'),
             'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
             'error':_text(same and same.error, '.0e'), 'allowed':_text(same and same.allowed, '.0e'),
             **({'MB':_text(r.memory and r.memory/2**20, '.0f')} if any(o.memory for o in rows) else {})}
