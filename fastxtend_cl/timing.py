@@ -47,10 +47,10 @@ def environment(
     device:torch.device
 ) -> dict: # Its name and kind, threads and versions
     "What a time was measured on"
-    gpu,info = device.type == 'cuda',Path('/proc/cpuinfo')
+    info,named = Path('/proc/cpuinfo'),getattr(torch.get_device_module(device), 'get_device_name', None)
     cpu = re.search(r'model name\s*: (.*)', info.read_text(encoding='utf-8')) if info.exists() else None
-    name = torch.cuda.get_device_name(device) if gpu else cpu[1] if cpu else platform.processor()
-    return dict(device=name, kind=device.type, cuda=torch.version.cuda if gpu else None, threads=torch.get_num_threads(),
+    name = named(device) if named else cpu[1] if cpu and device.type == 'cpu' else f'{platform.processor()} ({device.type})'
+    return dict(device=name, kind=device.type, cuda=torch.version.cuda if device.type == 'cuda' else None, threads=torch.get_num_threads(),
         python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')})
 
 # %% ../nbs/40_timing.ipynb #26fd55c9
