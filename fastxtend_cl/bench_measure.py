@@ -142,7 +142,7 @@ def layers(self:Measurement, row:BenchRow):
     try: found = self.pool[self.base].layer_by_layer(c)
     except Exception as e: found = Sameness(None, f'its layers could not be compared: {one_line(e)}')
     row.sameness = row.sameness.with_layers(found)
-    self.plan.parity = (time.perf_counter()-start)/self.plan.secs(c)
+    self.plan.parity = (time.perf_counter()-start)/self.plan.secs(TrialConfig(amp=c.amp))
 
 @patch
 def compare_all(self:Measurement):

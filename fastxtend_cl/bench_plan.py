@@ -15,7 +15,7 @@ from torch import nn
 
 # %% ../nbs/44_bench_plan.ipynb #9ba8d4fe
 from .progress import Progress
-from .trial_config import formats, precisions, trial_configs, would_replace
+from .trial_config import TrialConfig, formats, precisions, trial_configs, would_replace
 
 # %% ../nbs/44_bench_plan.ipynb #3ba9482d
 class BenchOptions:
@@ -63,7 +63,8 @@ def one_line(e): return 'out of memory' if out_of_memory(e) else shorten(f'{type
 
 def _release():
     gc.collect()
-    if torch.cuda.is_available(): torch.cuda.empty_cache()
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device: torch.get_device_module(device).empty_cache()
 
 class TrialPool:
     "Trials by configuration, made when they are asked for; one at a time once memory has run out"
@@ -104,7 +105,7 @@ class Plan:
     n:int=20 # Most rounds
     budget:float=45 # Seconds, all told
     spent:float=0 # Of them already gone
-    parity:float=6 # Steps that a comparison layer by layer takes
+    parity:float=6 # Contiguous steps that a comparison layer by layer takes
     left:float|None=None # Of the budget, for timing; `None` until it begins
     turns:int=0 # Steps that were timed
     alone:bool=False # Is each trial made anew in its turn?
@@ -129,7 +130,7 @@ class Plan:
 @patch
 def layers_s(self:Plan, configs):
     "Seconds to compare `configs` layer by layer"
-    return self.parity*sum(map(self.secs, configs))
+    return self.parity*sum(self.secs(TrialConfig(amp=c.amp)) for c in configs)
 
 @patch(as_prop=True)
 def winner_only(self:Plan):
@@ -173,7 +174,7 @@ def show(self:Plan, spent, why=''):
         self.bar.add(spent-self.began-self.bar.done)
     news = abs(self.end_s/self.told-1) > .2 if self.told else self.end_s > 1.2*self.budget
     if not why or not news or not self.ahead_s: return
-    some = ', some compiled,'*any(c.compile for c in self.configs)
+    n,some = len(self.configs),', some compiled,'*any(c.compile for c in self.configs)
     print(f'{why}, so this takes about {self.end_s:.0f} s (budget: {self.budget:.3g} s): '
-        f'{len(self.configs)} configurations{some} are checked and timed', file=sys.stderr)
+        f"{n} configuration{'s'*(n > 1)}{some} {'are' if n > 1 else 'is'} checked and timed", file=sys.stderr)
     self.told = self.end_s

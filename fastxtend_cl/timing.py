@@ -50,8 +50,8 @@ def environment(
     info,named = Path('/proc/cpuinfo'),getattr(torch.get_device_module(device), 'get_device_name', None)
     cpu = re.search(r'model name\s*: (.*)', info.read_text(encoding='utf-8')) if info.exists() else None
     name = named(device) if named else cpu[1] if cpu and device.type == 'cpu' else f'{platform.processor()} ({device.type})'
-    return dict(device=name, kind=device.type, cuda=torch.version.cuda if device.type == 'cuda' else None, threads=torch.get_num_threads(),
-        python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')})
+    return dict(device=name, kind=device.type, cuda=torch.version.cuda if device.type == 'cuda' else None,
+        threads=torch.get_num_threads(), python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')})
 
 # %% ../nbs/40_timing.ipynb #26fd55c9
 def interleave(
