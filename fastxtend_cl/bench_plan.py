@@ -46,6 +46,8 @@ def check(self:BenchOptions, model:nn.Module, device:torch.device):
     n,budget,params = self.n,self.budget,list(model.parameters())
     if hasattr(model, '_orig_mod'):
         refuse('This model is compiled, and each trial would compile it anew: bench what it was made of, with compile=True')
+    if self.train and any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        refuse('PyTorch copies no scripted module so that the copy can train: bench what it was scripted from, or pass train=False')
     if any(map(nn.parameter.is_lazy, params)): refuse('Layers of this model are lazy: call it once, so that they know their shapes')
     if any(p.is_meta for p in params): refuse('This model is on the meta device: it has shapes, but no values to calculate with')
     kind = getattr(torch.backends if device.type == 'mps' else torch, device.type, None)
