@@ -96,8 +96,9 @@ def same_results(model, x, y, loss_func, configs, train=True):
         run.layers(r)
     return run.rows
 
-# ---- faults: a convolution that is wrong in channels last, by some times what rounding does to the tensor in question
-times,promised = (2, 5, 10, 30, 100, 200, 300, 1000),dict(fp32=300, bf16=5, fp16=5)
+# ---- faults: a convolution, or its activation, that is wrong in channels last, by some times what rounding does to the tensor in question:
+# the most that any right kernel is off, so that a fault of five times that is further from all of them than they are from each other
+times,promised = (2, 3, 5, 7, 10, 15, 20, 50, 100, 200, 300),dict(fp32=300, bf16=5, fp16=5)
 
 def some(i, dim=0):
     "A function that makes index `i` of dimension `dim` of its tensor `1+s` times as large"
@@ -143,46 +144,64 @@ class Backward(torch.autograd.Function):
     def backward(ctx, g): return ctx.f(g, ctx.size), None, None
 
 class Faulty(nn.Conv2d):
-    "A convolution with an activation that is wrong in channels last"
+    "A convolution that is wrong in channels last"
     what,how,size = None,None,None
     def forward(self, x):
         wrong = self.what if is_channels_last(x) and (self.what != 'evaluation' or not self.training) else None
         bad = lambda t, name: Backward.apply(t, self.how, self.size) if wrong == name else t
         out = F.conv2d(bad(x, 'input'), bad(self.weight, 'weight'), bad(self.bias, 'bias'), self.stride, self.padding)
-        if wrong in ('output','evaluation'): out = self.how(out, self.size)
-        out = F.leaky_relu(out)
-        return self.how(out, self.size) if wrong == 'activation' else out
+        return self.how(out, self.size) if wrong in ('output','evaluation') else out
 
-def conv_tensors(model, x, y, dtype=None, double=False):
-    "Output and gradients of the convolution alone, on what it gets in a contiguous fp32 step of `model`"
-    seen,conv = {},deepcopy(model[1])
+class FaultyActivation(nn.LeakyReLU):
+    "An activation that is wrong in channels last"
+    what,how,size = None,None,None
+    def forward(self, x):
+        out = super().forward(x)
+        return self.how(out, self.size) if self.what and is_channels_last(x) else out
+
+def conv_step(seed):
+    "The convolution of the model, what it gets in a contiguous fp32 step on a batch, and the gradient of what it gives"
+    model,(x,y),seen = faulty_model(),data(seed=seed),{}
     note = lambda m, args, out: (seen.update(x=args[0].detach()), out.register_hook(lambda g: seen.update(g=g)))[0]
     hook = model[1].register_forward_hook(note)
     nn.CrossEntropyLoss()(model(x), y).backward()
     hook.remove()
-    x,g = (seen[k].double() if double else seen[k] for k in 'xg')
-    if double: conv = conv.double()
-    x.requires_grad_()
-    with torch.autocast('cpu', dtype=dtype or torch.bfloat16, enabled=dtype is not None): out = conv(x)
-    out.backward(g.to(out.dtype))
+    return model[1],seen['x'],seen['g']
+
+def conv_tensors(conv, x, g, dtype=torch.float32, fmt=torch.contiguous_format, onednn=True, threads=1):
+    "Output and gradients of a convolution, by the kernel that PyTorch then takes"
+    wide = torch.promote_types(dtype, torch.float32)
+    conv,(x,g) = deepcopy(conv).to(dtype=wide, memory_format=fmt),(t.clone().to(dtype=wide, memory_format=fmt) for t in (x, g))
+    conv.zero_grad()
+    torch.set_num_threads(threads)
+    with torch.backends.mkldnn.flags(enabled=onednn), torch.autocast('cpu', dtype=dtype, enabled=dtype != wide):
+        out = conv(x.requires_grad_())
+        out.backward(g.to(out.dtype))
     return dict(output=out.detach(), input=x.grad, weight=conv.weight.grad, bias=conv.bias.grad)
 
+def furthest(b, y):
+    "How far `b` is from `y` in its worst channel, sample or filter, as a share of it; a vector as a whole"
+    sizes = lambda t, d: t.double().transpose(0, d).reshape(t.shape[d] if t.dim() > 1 else 1, -1).norm(dim=1)
+    return max((sizes(b-y, d)/(n := sizes(y, d)).clamp(min=1e-3*n.max())).max().item() for d in range(min(y.dim(), 2)))
+
 def rounding(amp):
-    "What rounding does to the worst channel, sample or filter of each tensor of the contiguous convolution; largest of three batches"
-    found = {}
-    for seed in range(3):
-        half = dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp)
-        b,y = (conv_tensors(faulty_model(), *data(seed=seed), **o) for o in (dict(dtype=half), dict(double=True)))
-        for k in y:
-            for d in range(min(y[k].dim(), 2)):
-                e,n = ((o.transpose(0, d).reshape(y[k].shape[d], -1).norm(dim=1) for o in (b[k].double()-y[k], y[k])))
-                found[k] = max(found.get(k, 0), (e/n.clamp(min=1e-3*n.max())).max().item())
+    "How far any right kernel of PyTorch is from float64, for each tensor of the convolution: in either format, by oneDNN or without it"
+    found,threads,dtype = {},torch.get_num_threads(),dict(bf16=torch.bfloat16, fp16=torch.float16).get(amp, torch.float32)
+    kernels = [*product((torch.contiguous_format, torch.channels_last), (True,False), (1,2))]
+    for seed in range(8):
+        step = conv_step(seed)
+        exact = conv_tensors(*step, torch.float64)
+        for b,(k,y) in product([conv_tensors(*step, dtype, *o) for o in kernels], exact.items()):
+            found[k] = max(found.get(k, 0), furthest(b[k], y))
+    torch.set_num_threads(threads)
     return {**found, 'evaluation':found['output'], 'activation':found['output']}
 
 def faulty_model(fault=None, size=None):
-    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), ConvLayer(8, 16, stride=2),
+    with less_random(): model = nn.Sequential(ConvLayer(3, 8), Faulty(8, 8, 3, padding=1), FaultyActivation(), ConvLayer(8, 16, stride=2),
         nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(16, 10))
-    if fault: (model[1].what,model[1].how),model[1].size = faults[fault],size
+    if fault:
+        bad = model[1 + (fault == 'activation scaled')]
+        (bad.what,bad.how),bad.size = faults[fault],size
     return model
 
 def data(n=4, size=20, seed=7):

@@ -6,23 +6,20 @@
 __all__ = ['Measurement', 'measure']
 
 # %% ../nbs/46_bench_measure.ipynb #be36cdc3
-import platform, sys, time
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from textwrap import shorten
 from fastai.basics import *
-from fastai.torch_core import get_random_states, set_random_states
 
 # %% ../nbs/46_bench_measure.ipynb #15e7aba8
-from .bench_plan import BenchOptions, Plan, TrialPool, out_of_memory
+from .bench_plan import BenchOptions, Plan, TrialPool, one_line
 from .bench_report import BenchRow, ChannelsLastBench
 from .hazards import crash_prone
 from .outcome import Sameness, SameDraws, distances, floats, scale_of
 from .progress import Progress
-from .timing import interleave, noise, peak_memory, speedups
+from .timing import environment, interleave, peak_memory, speedups
 from .trial import end_to_end
 from .trial_config import TrialConfig, skip_reason
+from .utils import less_random
 
 # %% ../nbs/46_bench_measure.ipynb #3ac074b3
 @dataclass
@@ -36,39 +33,35 @@ class Measurement:
     start:float = field(default_factory=time.perf_counter) # When the budget began to run
 
     def __post_init__(self):
-        self.pool,self.refs,self.told,self.interrupted = TrialPool(self.make),{},0,False
+        self.pool,self.refs,self.interrupted = TrialPool(self.make),{},False
         self.base,self.todo = self.rows[0].config,[r for r in self.rows if not r.note]
+        self.plan = Plan([r.config for r in self.todo], {}, self.options.n, self.options.budget)
 
-    @property
-    def spent(self): return time.perf_counter()-self.start
+    def show(self, why=''):
+        "Say how far it is"
+        self.plan.show(time.perf_counter()-self.start, why)
 
-# %% ../nbs/46_bench_measure.ipynb #f62cb9fc
+# %% ../nbs/46_bench_measure.ipynb #46808332
 @patch
 def timed_outcome(self:Measurement):
     with SameDraws(): torch.ones(1)+1  # PyTorch imports half of itself at the first operation in such a mode
     trial,start = self.pool[self.base],time.perf_counter()
-    return trial.outcome(), time.perf_counter()-start
-
-@patch
-def make_plan(self:Measurement, step_s):
-    last,compiled = sum(r.config.last and not r.config.compile for r in self.todo),sum(r.config.compile for r in self.todo)
-    self.plan = plan = Plan(step_s, len(self.todo), last, compiled, self.options.n, self.options.budget, self.spent)
-    if plan.end_s < self.told/1.5 or plan.warning and not self.told: print(plan.forecast, file=sys.stderr)
-    if plan.warning: self.told = plan.end_s
+    out = trial.outcome()
+    self.plan.known[self.base] = secs = time.perf_counter()-start
+    return out,secs
 
 @patch
 def reference(self:Measurement):
-    "The outcome of the base, how far rounding moves it, and the plan that follows from its time"
-    ref,first_s = self.timed_outcome()
+    "The outcome of the base, and how far rounding moves it"
+    ref,secs = self.timed_outcome()
     if ref.infinite: raise ValueError(f'In contiguous fp32 the {ref.infinite} has an Inf or NaN: nothing can be compared with it')
-    if first_s > 3: self.make_plan(first_s)  # Not only the kernels being made ready: say at once what it will take
-    again,step_s = self.timed_outcome()
-    few = 3 if step_s < 1 else 1  # A unit that a rounding switches off is rare, and one nudge may miss it
+    if secs > 3: self.show(f'A step takes {secs:.2g} s')  # Not only the kernels being made ready: say at once what it will take
+    again,secs = self.timed_outcome()
+    few = 3 if secs < 1 else 1  # A unit that a rounding switches off is rare, and one nudge may miss it
     self.refs['fp32'] = ref, scale_of(ref, [again, *self.pool.run(self.base, lambda t: t.nudged(few))])
     self.unsteady = max(distances(again, ref).values(), default=0) > .01
-    self.make_plan(step_s)
-    if self.plan.warning: self.notes.append(self.plan.warning)
-    if self.plan.faster_only: self.notes.append('compared layer by layer: only what turned out to be faster')
+    self.plan.checks[self.base] = 1
+    self.show(f'A step takes {secs:.2g} s' + f' and loading took {self.plan.began:.0f}'*(self.plan.began > 1))
 
 # %% ../nbs/46_bench_measure.ipynb #08f32875
 @patch
@@ -87,94 +80,105 @@ def check(self:Measurement, row:BenchRow):
     c = row.config
     ref,scale = self.reference_in(c.amp)
     out = ref if c == TrialConfig('contiguous', c.amp) else self.pool.run(c, lambda t: t.outcome())
-    row.sameness = end_to_end(c, out, ref, scale, self.unsteady)
+    row.sameness,start = end_to_end(c, out, ref, scale, self.unsteady),time.perf_counter()
     row.memory = self.pool.run(c, lambda t: peak_memory(t.step, self.device) if self.options.memory else t.step())
+    if not c.compile: self.plan.known[c] = time.perf_counter()-start
 
 # %% ../nbs/46_bench_measure.ipynb #d4ab5bde
-def _one_line(e): return 'out of memory' if out_of_memory(e) else shorten(f'{type(e).__name__}: {e}', 160, placeholder=' ...')
-
 @patch
 def attempt(self:Measurement, row:BenchRow, f):
-    "`f` of `row`; what goes wrong is noted, unless it is the base"
+    "`f` of `row`, if nothing went wrong before; what goes wrong is noted, unless it is the base"
+    if row.note: return
     try: f(row)
     except Exception as e:
         if row is self.rows[0]: raise
-        row.note,row.sameness = _one_line(e),None
+        row.note,row.sameness = one_line(e),None
         self.pool.free(row.config)
+
+@patch
+def check_all(self:Measurement):
+    "Check each row; those that break, or give another result, take no more time, or less"
+    plan = self.plan
+    for row in self.todo:
+        c = row.config
+        self.attempt(row, self.check)
+        plan.checks[c] = 0
+        if row.note: plan.configs.remove(c)
+        if c in plan.compared and not row.open: plan.compared.remove(c)
+        self.show(f'A step of {c} takes {plan.secs(c):.2g} s')
+    plan.alone = self.pool.alone
+    if plan.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
 
 # %% ../nbs/46_bench_measure.ipynb #6bd92596
 @patch
-def stopped(self:Measurement):
+def stopped(self:Measurement, what='fewer rounds than planned'):
     self.interrupted = True
-    self.notes.append('interrupted: fewer rounds than planned')
+    self.notes.append(f'interrupted: {what}')
 
 @patch
-def turn(self:Measurement, row:BenchRow):
-    "A step of `row`, if none has failed"
-    if not row.note: self.attempt(row, lambda row: self.pool.run(row.config, lambda t: t.step()))
-
-@patch
-def time_all(self:Measurement, bar:Progress) -> float: # How far from 1 the speed-up of equals may be
-    "Time all in turns"
-    ok,plan,base = [r for r in self.todo if r.sameness],self.plan,str(self.base)
-    fns = {'again':self.rows[0], **{str(r.config):r for r in ok}}
-    fns = {k:partial(self.turn, r) for k,r in fns.items()}
-    left,shown = self.options.budget-self.spent-plan.layers_s,lambda i: bar.add(plan.round_s)
-    secs = interleave(fns, plan.rounds, left, self.device, shown, plan.warm or self.pool.alone, self.stopped)
-    ok = [r for r in ok if not r.note]
-    res,median = speedups({k:secs[k] for k in ['again', *(str(r.config) for r in ok)]}, base, 'again'),float(np.median(secs[base]))
-    for r in ok: r.speedup,r.secs,r.step_s = res[k := str(r.config)],secs[k],median/res[k].ratio
-    return noise(secs[base], secs['again'])
+def time_all(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
+    "Time all in turns; what fails in its turn has no more of them"
+    plan,base,rows = self.plan,str(self.base),{str(r.config):r for r in self.todo if r.sameness}
+    def step(row): self.pool.run(row.config, lambda t: t.step())
+    def taken(k, secs):
+        plan.turns += 1
+        if k in rows: plan.known[rows[k].config] = secs
+        self.show(f'Now a step of {k} takes {secs:.2g} s' if plan.told and k in rows else '')
+    fns = {k:partial(self.attempt, r, step) for k,r in {'again':self.rows[0], **rows}.items()}
+    plan.left = plan.budget-plan.spent-plan.comparing_s
+    secs = interleave(fns, plan.n, plan.left, self.device, taken, plan.warm, self.stopped)
+    plan.left,rows = 0,{k:r for k,r in rows.items() if not r.note}
+    res,median = speedups({k:secs[k] for k in ['again', *rows]}, base, 'again'),float(np.median(secs[base]))
+    for k,r in rows.items(): r.speedup,r.secs,r.step_s = res[k],secs[k],median/res[k].ratio
+    return res['again'].noise
 
 # %% ../nbs/46_bench_measure.ipynb #6cc56046
 @patch
 def layers(self:Measurement, row:BenchRow):
-    "Compare layer by layer, if there is time for it or it matters"
-    if not (row.config.last or row.config.compile) or not row.sameness or row.same is False: return
-    if row.config.compile or self.plan.faster_only and row.verdict != 'faster':
-        why = 'compiled code has no layers to compare' if row.config.compile else 'not compared layer by layer, as it is not faster'
-        if row.same and row.sameness.blunt: row.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
-        return
-    try: found = self.pool[self.base].layer_by_layer(row.config)
-    except Exception as e: found = Sameness(None, f'its layers could not be compared: {_one_line(e)}')
+    "Compare layer by layer"
+    c,start = row.config,time.perf_counter()
+    if not row.open: return
+    if c.compile: return row.unproven('compiled code has no layers to compare')
+    try: found = self.pool[self.base].layer_by_layer(c)
+    except Exception as e: found = Sameness(None, f'its layers could not be compared: {one_line(e)}')
     row.sameness = row.sameness.with_layers(found)
+    self.plan.parity = (time.perf_counter()-start)/self.plan.secs(TrialConfig(amp=c.amp))
+
+@patch
+def compare_all(self:Measurement):
+    "Compare each row layer by layer or, if there is no time for that, the fastest that gives the same"
+    plan,brief,left = self.plan,self.plan.winner_only,[r for r in self.todo if r.open]
+    faster = sorted((r for r in self.todo if r.verdict == 'faster'), key=lambda r: -r.speedup.ratio)
+    try:
+        for row in faster if brief else [*left]:
+            if row.open:
+                self.layers(row)
+                left.remove(row)
+            if brief and row.same: break
+            plan.compared = [r.config for r in left if r.config in plan.compared]
+            self.show(f'Comparing layer by layer takes {plan.parity:.2g} steps')
+    except KeyboardInterrupt:
+        self.stopped('not all was compared layer by layer')
+        for row in left: row.sameness = Sameness(None, 'interrupted before its layers were compared')
+    for row in left: row.unproven('not compared layer by layer, as it does not win')
+    if left and not self.interrupted: self.notes.append('compared layer by layer: only what wins')
 
 # %% ../nbs/46_bench_measure.ipynb #d9d762cd
 @patch
-def each(self:Measurement, f, bar:Progress, secs:float):
-    for row in self.todo:
-        self.attempt(row, f)
-        bar.add(secs)
-
-@patch
 def run(self:Measurement) -> float: # How far from 1 the speed-up of equals may be
     "Fill the rows"
-    self.reference()
-    bar,plan = Progress(self.plan.total_s),self.plan
+    plan = self.plan
+    plan.bar,plan.began = Progress(1),time.perf_counter()-self.start
     try:
-        self.each(self.check, bar, plan.checks_s/plan.trials)
-        if self.pool.alone: self.notes.append('The configurations do not fit into memory side by side: each was made anew in its turn')
-        spread = self.time_all(bar)
+        self.reference()
+        self.check_all()
+        spread = self.time_all()
         self.pool.clear()
-        self.each(self.layers, bar, plan.layers_s/plan.trials)
-        return spread
-    finally: bar.close()
-
-# %% ../nbs/46_bench_measure.ipynb #bd8f4beb
-@contextmanager
-def _nothing_lost():
-    "Give random generators their states back"
-    states = get_random_states()
-    try: yield
-    finally: set_random_states(**states)
-
-def _environment(device, shapes):
-    gpu,info = device.type == 'cuda',Path('/proc/cpuinfo')
-    lines = info.read_text(encoding='utf-8').splitlines() if info.exists() else []
-    cpu = [l.split(':')[1].strip() for l in lines if l.startswith('model name')]
-    name = torch.cuda.get_device_name(device) if gpu else (cpu or [platform.processor()])[0]
-    return dict(device=name, kind=device.type, cuda=torch.version.cuda if gpu else None, threads=torch.get_num_threads(),
-        python=platform.python_version(), **{o:version(o) for o in ('torch','fastai','fastcore')}, shapes=shapes)
+        self.compare_all()
+        self.show()
+    finally: plan.bar.close()
+    if plan.told: self.notes.append(f'took {plan.spent:.0f} s (budget: {plan.budget:.3g} s)')
+    return spread
 
 # %% ../nbs/46_bench_measure.ipynb #54951d3c
 def measure(
@@ -192,6 +196,6 @@ def measure(
     why = lambda c: f"PyTorch can crash in the backward pass of {', '.join(prone)}" if prone and c.last else skip_reason(c, device)
     rows,notes = [BenchRow(c, note=why(c)) for c in options.configs(model, device)],list(notes)
     work = Measurement(make, rows, device, options, notes, ifnone(start, time.perf_counter()))
-    with _nothing_lost(): spread = work.run()
-    env = _environment(device, [list(o.shape) for o in floats(batch)])
+    with less_random(): spread = work.run()
+    env = dict(environment(device), shapes=[list(o.shape) for o in floats(batch)])
     return ChannelsLastBench(rows, spread, env, notes=notes, interrupted=work.interrupted, **kwargs)

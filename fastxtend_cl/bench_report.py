@@ -7,7 +7,7 @@ __all__ = ['BenchRow', 'ChannelsLastBench']
 
 # %% ../nbs/45_bench_report.ipynb #a3cce578
 import json, math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 import matplotlib.pyplot as plt, pandas as pd
@@ -38,21 +38,25 @@ class BenchRow:
     def verdict(self):
         "'faster', 'slower' or 'equal'; empty if it was not timed"
         return self.speedup.verdict if self.speedup else ''
+    @property
+    def open(self):
+        "May the result be another, though its whole step does not say so?"
+        return (self.config.last or self.config.compile) and self.sameness is not None and self.same is not False
+    def unproven(self, why):
+        "Leave the result as its whole step says, if that is no proof where rounding is too large in it"
+        if self.same and self.sameness.blunt: self.sameness = Sameness(None, f'{why}, and in a whole step rounding is too large')
 
 # %% ../nbs/45_bench_report.ipynb #3c6a1c6f
+@dataclass(repr=False, eq=False)
 class ChannelsLastBench:
     "What `channelslast_bench` measured: a row for each configuration"
-    def __init__(self,
-        rows:list, # Of `BenchRow`; the first is the base
-        noise:float, # How far from 1 the speed-up of equal configurations may be
-        env:dict, # Device, versions, shapes
-        learn=None, # The learner, if it was one
-        loader_s:float|None=None, # Seconds that a batch takes to load
-        notes=(), # What a user should know besides
-        interrupted=False, # Did Ctrl-C end the timing?
-    ):
-        self.rows,self.noise,self.env,self.learn,self.loader_s = rows,noise,env,learn,loader_s
-        self.notes,self.interrupted = list(notes),interrupted
+    rows:list # Of `BenchRow`; the first is the base
+    noise:float # How far from 1 the speed-up of equal configurations may be
+    env:dict # Device, versions, shapes
+    learn:object=None # The learner, if it was one
+    loader_s:float|None=None # Seconds that a batch takes to load
+    notes:list = field(default_factory=list) # What a user should know besides
+    interrupted:bool=False # Did Ctrl-C end the timing?
 
 # %% ../nbs/45_bench_report.ipynb #96754541
 @patch(as_prop=True)
@@ -97,18 +101,19 @@ def _text(x, spec): return '' if x is None or math.isinf(x) and spec != '.0e' el
 def table(self:ChannelsLastBench):
     "What was tried, in at most 80 columns"
     rows = [r for r in self.rows if r.speedup or r.sameness]
-    short = max((len(str(r.config)) for r in rows), default=0) > 27
+    short = max((len(str(r.config)) for r in rows), default=0) > 24
+    two = lambda x: f'{x:.2f}' if x < 10 else f'{x:.1f}'
     def speed(r):
         if not r.speedup: return ''
         half = (r.speedup.high-r.speedup.low)/2
-        return f'{r.speedup.ratio:.2f}' + (f' ±{half:.2f}' if half < 10 else ' ±>10')*(r is not self.rows[0])
-    name = lambda r: str(r.config).replace('channels_last', 'ch_last') if short else str(r.config)
+        return two(r.speedup.ratio) + (f' ±{two(half)}' if half < 10 else ' ±>10')*(r is not self.rows[0])
     def cells(r):
-        same = r.sameness
-        return {'':'→' if r is self.best_row else '', 'configuration':name(r), 'ms':_text(r.step_s and r.step_s*1000, '.1f'),
+        same,name,ms = r.sameness,str(r.config),r.step_s and r.step_s*1000
+        if short: name = name.replace('channels_last', 'ch_last')
+        return {'':'→' if r is self.best_row else '', 'configuration':name, 'ms':_text(ms, '.1f' if (ms or 0) < 1e4 else '.0f'),
             'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
             'error':_text(same and same.error, '.0e'), 'allowed':_text(same and same.allowed, '.0e'),
-            'MB':_text(r.memory and r.memory/2**20, '.0f')}
+            **({'MB':_text(r.memory and r.memory/2**20, '.0f')} if any(o.memory for o in rows) else {})}
     return pd.DataFrame([cells(r) for r in rows])
 
 def _grouped(title, pairs):
@@ -126,7 +131,7 @@ def remarks(self:ChannelsLastBench):
     loader = '' if self.loader_s is None else f', data loading {self.loader_s*1000:.1f} ms a batch'
     where = f"{self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"
     noise = f'{self.noise:.1%}' if self.noise < 1 else 'over 100%'
-    return res + list(self.notes) + [f'noise {noise}{loader}, {where}']
+    return res + self.notes + [f'noise {noise}{loader}, {where}']
 
 # %% ../nbs/45_bench_report.ipynb #2789ab7e
 @patch

@@ -14,43 +14,34 @@ from fastai.basics import *
 # %% ../nbs/43_trial.ipynb #07de0244
 from .layers import replace_layers, restore_layers
 from .memory_format import apply_channels_last, apply_contiguous, map_tensors, to_channelslast, to_contiguous
-from .outcome import Outcome, SameDraws, Sameness, compare, floats, nudge, nudge_tensors
+from .outcome import Outcome, SameDraws, Sameness, compare, floats, nudge_tensors
 from .parity import channelslast_parity, mean_square
 from .tf32 import tf32
 from .trial_config import TrialConfig
 from .utils import less_random
 
 # %% ../nbs/43_trial.ipynb #359643d7
-@contextmanager
-def _without_graphs():
-    "Inside the block the copy of a tensor that belongs to a graph is one of its values"
-    plain = Tensor.__deepcopy__
-    def values(t, memo):
-        if t.is_leaf: return plain(t, memo)
-        memo[id(t)] = res = t.detach().clone()
-        return res
-    Tensor.__deepcopy__ = values
-    try: yield
-    finally: Tensor.__deepcopy__ = plain
-
 def own_copy(
     x, # Anything
     what:str, # To call it by in the error
     memo:dict=None, # As `deepcopy` takes it
 ):
-    "A deep copy of `x`; `ValueError` if there is none"
-    try:
-        with _without_graphs(): return deepcopy(x, memo)
+    "A deep copy of `x`, with the values of tensors that belong to a graph; `ValueError` if there is none"
+    plain = Tensor.__deepcopy__
+    def values(t, memo): return plain(t, memo) if t.is_leaf else memo.setdefault(id(t), t.detach().clone())
+    Tensor.__deepcopy__ = values
+    try: return deepcopy(x, memo)
     except Exception as e: raise ValueError(f'A bench steps in copies, and {what} cannot be copied: {e}') from e
+    finally: Tensor.__deepcopy__ = plain
 
 # %% ../nbs/43_trial.ipynb #1dd777dd
 @contextmanager
 def _buffers_kept(model):
-    saved = [(b, b.detach().clone()) for b in model.buffers()]
+    saved = [(m._buffers, k, b, b.detach().clone()) for m in model.modules() for k,b in m._buffers.items() if b is not None]
     try: yield
     finally:
         with torch.no_grad():
-            for b,o in saved: b.copy_(o)
+            for bufs,k,b,o in saved: bufs[k] = b.copy_(o)
 
 class Trial:
     "A copy of what is to be trained in a configuration, ready to step; how it steps, those say that inherit from it"
@@ -70,14 +61,23 @@ class Trial:
             scaler.update(scaler.get_scale()/2)
         return out
 
-    def nudged(self,
-        n:int=2, # How many
-    ) -> list: # Of `Outcome`
-        "Outcomes with weights and batch moved by about what rounding moves them"
-        return [self._nudged(seed) for seed in range(1, n+1)]
-
-    def _nudged(self, seed):
-        with less_random(seed), nudge(self.model): return self.outcome(nudge_tensors(self.batch), seed=0)
+# %% ../nbs/43_trial.ipynb #4b3ac384
+@patch
+def nudged(self:Trial,
+    n:int=2, # How many
+) -> list: # Of `Outcome`
+    "Outcomes with weights and batch moved by about what rounding moves them"
+    params,res = list(self.model.parameters()),[]
+    saved = [p.data for p in params]
+    def put(values):
+        for p,v in zip(params, values): p.data = v
+    try:
+        for seed in range(1, n+1):
+            with less_random(seed):
+                put(nudge_tensors(saved))
+                res.append(self.outcome(nudge_tensors(self.batch), seed=0))
+    finally: put(saved)
+    return res
 
 # %% ../nbs/43_trial.ipynb #24235696
 def device_of(

@@ -47,10 +47,9 @@ class TrialConfig:
 @patch(as_prop=True)
 def on_learner(self:TrialConfig):
     "The line that converts `learn`"
-    line = 'learn.to_contiguous(to_fp32=True)'
-    if not self.last: return line + f'.to_{self.amp}()'*self.half + '; learn.model = torch.compile(learn.model)'*self.compile
-    args = f"amp_mode='{self.amp}'" if self.half else 'use_amp=False'
-    line = f"learn.{'' if self.half else 'to_fp32().'}to_channelslast({args}{', replace=True'*self.replace})"
+    amp,replaced = f"amp_mode='{self.amp}'" if self.half else 'use_amp=False',', replace=True'*self.replace
+    if self.last: line = f"learn.{'to_fp32().'*(not self.half)}to_channelslast({amp}{replaced})"
+    else: line = 'learn.to_contiguous(to_fp32=True)' + f'.to_{self.amp}()'*self.half
     return line + '; learn.model = torch.compile(learn.model)'*self.compile
 
 @patch(as_prop=True)
@@ -107,8 +106,6 @@ def trial_configs(
     replace:bool=False, # Channels last with drop-ins too?
 ) -> list: # Of `TrialConfig`
     "Each format in each precision; contiguous fp32 first, whether asked for or not"
-    with_drop_ins = lambda fmt: [False,True] if replace and fmt == 'channels_last' else [False]
-    compiled,amps = [False,True] if compile else [False],[getattr(o, 'value', o) for o in L(amp_modes)]
-    res = [TrialConfig(f, a, c, r) for c in compiled for a in amps for f in L(formats) for r in with_drop_ins(f)]
-    base = TrialConfig()
-    return [base] + [o for o in res if o != base]
+    compiled,replaced,amps = [False,True][:1+compile],[False,True][:1+replace],[getattr(o, 'value', o) for o in L(amp_modes)]
+    res = [TrialConfig(f, a, c, r) for c in compiled for a in amps for f in L(formats) for r in replaced]
+    return list(dict.fromkeys([TrialConfig(), *(o for o in res if o.last or not o.replace)]))

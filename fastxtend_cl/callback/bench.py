@@ -35,16 +35,15 @@ def shapes_step(
     cb:Callback
 ) -> bool: # What its attribute `shapes_step` says, or whether it is one of fastai's that do
     "Does `cb` change what a step calculates, so that a trial needs it?"
-    said = next((o.shapes_step for o in (cb, *type(cb).__mro__) if 'shapes_step' in vars(o)), None)
-    return said if said is not None else any(_known(o) and o.__name__ in _shaping for o in type(cb).__mro__)
+    return getattr(cb, 'shapes_step', any(_known(o) and o.__name__ in _shaping for o in type(cb).__mro__))
 
 def idle_callbacks(
     learn:Learner
 ) -> list: # Their class names
     "Callbacks of a user's own that do something in a step, and nothing in a trial"
     acts = lambda cb: any(hasattr(type(cb), e) or e in vars(cb) for e in _in_a_step)
-    told = lambda cb: hasattr(type(cb), 'shapes_step') or 'shapes_step' in vars(cb)
-    return [type(cb).__name__ for cb in learn.cbs if not (shapes_step(cb) or told(cb) or _known(type(cb))) and acts(cb)]
+    silent = lambda cb: not (hasattr(cb, 'shapes_step') or shapes_step(cb) or _known(type(cb)))
+    return [type(cb).__name__ for cb in learn.cbs if silent(cb) and acts(cb)]
 
 # %% ../../nbs/47_callback.bench.ipynb #e91c545a
 _ends = CancelFitException, CancelEpochException, CancelTrainException, CancelValidException, CancelBatchException
@@ -129,8 +128,8 @@ def prepared(self:LearnerTrial) -> tuple:
     return self.learn.xb,self.learn.yb
 
 # %% ../../nbs/47_callback.bench.ipynb #66656564
-def _loaded(dl):
-    "A batch, and the seconds that one takes to load"
+def _loaded(dl, most):
+    "A batch, and the seconds that one takes to load: seen in four, or as many as are there after `most` seconds"
     batches,start = iter(dl.new() if hasattr(dl, 'new') else dl),time.perf_counter()
     batch = next(batches, None)
     if batch is None:
@@ -138,9 +137,7 @@ def _loaded(dl):
         why = f'{len(dl.dataset)} items are fewer than one batch of {dl.bs}' if known else 'it is empty'
         raise ValueError(f'The training DataLoader gives no batch: {why}')
     loaded = [time.perf_counter()]
-    for _ in range(3):
-        if next(batches, None) is None: break
-        loaded.append(time.perf_counter())
+    while len(loaded) < 4 and loaded[-1]-start < most and next(batches, None) is not None: loaded.append(time.perf_counter())
     return batch, float(np.median(np.diff(loaded))) if len(loaded) > 1 else loaded[0]-start
 
 @patch
@@ -151,7 +148,7 @@ def channelslast_bench(self:Learner, **kwargs) -> ChannelsLastBench:
     options.check(self.model, device)
     if self._grab_cbs(NonNativeMixedPrecision):
         raise ValueError('A bench cannot take out NonNativeMixedPrecision: train with to_fp16() instead')
-    with less_random(): batch,loader_s = _loaded(self.dls.train)
+    with less_random(): batch,loader_s = _loaded(self.dls.train, options.budget/10)
     batch,idle = to_device(batch, device),idle_callbacks(self)
     notes = [f"not in the trials: {', '.join(idle)} (a callback with `shapes_step = True` is)"] if idle else []
     make = partial(LearnerTrial, self, batch=batch, train=options.train)
