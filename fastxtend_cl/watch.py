@@ -55,9 +55,8 @@ class Seen:
 def _seen(extra):
     "The strided tensors that an event was called with"
     flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
-    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    def storage(o): return o.allocation_id if o.storage_data_ptr else None
-    return [Seen(storage(o), tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    return [Seen(o.allocation_id if o.storage_data_ptr else None, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr)
+        for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
 
 @dataclass(slots=True)
 class Copy:
@@ -68,9 +67,7 @@ class Copy:
     seconds:float
 
 # %% ../nbs/21_watch.ipynb #e2086eb6
-copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
-
-@dataclass
+@dataclass(slots=True)
 class Call:
     "An operation as the model's code or autograd called it"
     op:str
@@ -79,31 +76,10 @@ class Call:
     inputs:list # `Seen`, in the order of the operation's arguments
     gathers:bool # Did autograd call it to add up the gradients of a tensor that is used more than once?
     accumulates:bool # Did autograd call it to hand a gradient to its parameter?
+    made:list = field(default_factory=list) # What it left, as the next operation saw it: `Seen`
     copies:list = field(default_factory=list) # `Copy`
     layouts:list = field(default_factory=list) # Layout kernels of cuDNN: (name, seconds)
-    made:dict = field(default_factory=dict) # Storage that it left: `Seen`, as the next operation saw it
-    numbers:list = field(default_factory=list) # That autograd gave to what it did
     casts:dict = field(default_factory=dict) # Storage of a copy in another type: that of what was copied
-
-    def read(self, event, kernel=None):
-        "Note what `event` did, the call itself or a part of it, and what it called in turn"
-        name,extra = event.name,event.typed[1]
-        if name == '[memory]':
-            if extra.alloc_size > 0: self.made[extra.allocation_id] = None
-            else: self.made.pop(extra.allocation_id, None)
-            return
-        op = name.split('::')[-1]
-        if (number := getattr(extra, 'sequence_number', -1)) >= 0: self.numbers.append(number)
-        if name == 'aten::copy_': self._copy(_seen(extra), kernel or op, event)
-        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: self.layouts.append((name, event.duration_time_ns/1e9))
-        for child in event.children: self.read(child, kernel if op in copying else op)
-
-    def _copy(self, seen, kernel, event):
-        if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
-        to,source = seen[:2]
-        if to.dtype != source.dtype: self.casts[to.storage] = source.storage
-        known = not {source.order, to.order} & {None,'ambiguous'}
-        if known and source.order != to.order: self.copies.append(Copy(source, to, kernel, event.duration_time_ns/1e9))
 
 # %% ../nbs/21_watch.ipynb #679a6373
 _prefix = 'fastxtend_cl: '
@@ -138,36 +114,51 @@ def profiled(
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
 # %% ../nbs/21_watch.ipynb #7b870ccc
+copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
+
 class Tape:
     "The calls of a step in their order, read from a profile that was recorded with `record_shapes` and `profile_memory`"
     def __init__(self, prof):
         self.calls,self.failed = [],None  # `failed`: module of the backward node that ran last
-        self._made_by,self._unseen = {},{}  # Autograd's number: the module that it was given in; storage: the call that left it
-        tree = prof.kineto_results.experimental_event_tree()
-        for e in sorted(tree, key=lambda e: e.start_time_ns): self._walk(e, None, 'forward')
-        for call in self.calls: call.made = {k:s for k,s in call.made.items() if s}
+        self._module_of,self._maker_of = {},{}  # Autograd's number: the module that it was given in; storage that is new: its call
+        for e in prof.kineto_results.experimental_event_tree(): self._walk(e, None, 'forward')
 
     def _walk(self, event, module, phase, gathers=False, accumulates=False):
-        name,extra = event.name,event.typed[1]
+        "Find the calls in `event`"
+        name,extra = event.name,event.extra_fields
         if name == '[memory]': return
         number,seen = getattr(extra, 'sequence_number', -1),_seen(extra)
         for s in seen:
-            if call := self._unseen.pop(s.storage, None): call.made[s.storage] = s
+            if call := self._maker_of.pop(s.storage, None): call.made.append(s)
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
             phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
             unnamed = '' if self.failed is not None else None  # Autograd's own nodes, for writing into a view, say not whose they are
-            module = self._made_by.get(number, None if accumulates else unnamed)
+            module = self._module_of.get(number, None if accumulates else unnamed)
             if not accumulates: self.failed = module
         elif '::' in name and not name.startswith(('torch::autograd','profiler::')):
-            return self._call(event, Call(name.split('::')[-1], module, phase, seen, gathers, accumulates))
+            self.calls.append(Call(name.split('::')[-1], module, phase, seen, gathers, accumulates))
+            return self._read(event, self.calls[-1])
         else:
             gathers = False
-            if number >= 0: self._made_by[number] = module
+            if number >= 0: self._module_of[number] = module
         for child in event.children: self._walk(child, module, phase, gathers, accumulates)
 
-    def _call(self, event, call):
-        call.read(event)
-        self.calls.append(call)
-        self._made_by.update(dict.fromkeys(call.numbers, call.module))
-        self._unseen.update(dict.fromkeys(call.made, call))
+    def _read(self, event, call, kernel=None):
+        "Note in `call` what `event` did, which is the call itself or a part of it"
+        name,extra = event.name,event.extra_fields
+        if name == '[memory]':
+            if extra.alloc_size > 0: self._maker_of[extra.allocation_id] = call
+            return
+        op,number,seconds = name.split('::')[-1],getattr(extra, 'sequence_number', -1),event.duration_time_ns/1e9
+        if number >= 0: self._module_of[number] = call.module
+        if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, seconds)
+        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, seconds))
+        for child in event.children: self._read(child, call, kernel if op in copying else op)
+
+def _note_copy(call, seen, kernel, seconds):
+    if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
+    to,source = seen[:2]
+    if to.dtype != source.dtype: call.casts[to.storage] = source.storage
+    known = not {source.order, to.order} & {None,'ambiguous'}
+    if known and source.order != to.order: call.copies.append(Copy(source, to, kernel, seconds))
