@@ -618,6 +618,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'fastxtend_cl.summary._initialised': ('summary.html#_initialised', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._left_out': ('summary.html#_left_out', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._model_format': ('summary.html#_model_format', 'fastxtend_cl/summary.py'),
+                                      'fastxtend_cl.summary._owned': ('summary.html#_owned', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._owners': ('summary.html#_owners', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._plain': ('summary.html#_plain', 'fastxtend_cl/summary.py'),
                                       'fastxtend_cl.summary._set_mode': ('summary.html#_set_mode', 'fastxtend_cl/summary.py'),

@@ -112,8 +112,9 @@ class Operands:
         self.kin = [a for a in self.acts if self.past_of(a).kin or _spread(a)]
         self.images = [a for a in self.kin if a.order not in (None,'other') and (self.past_of(a).image or _spread(a))]
         self.last = any(a.order == 'channels_last' for a in self.images)
-        losses = [(a, self.past_of(a).loss) for a in self.acts if a.order != 'channels_last']
-        self.undone = next((o for a,o in losses if o and (o.cause == 'model' or a.order)), None)
+        losses = [(self.past_of(a).loss, len(a.shape) > 3 and a.order != 'ambiguous') for a in self.acts if a.order != 'channels_last']
+        self.undone = next((o for o,shaped in losses if o and (o.cause == 'model' or shaped)), None)
+        self.outside = story.outside['loss'] if call.module is None else None
 
     def meet(self, a):
         "What this call shows of activation `a`: that it is in channels last again, that its loss goes on to here, that it is an image"
@@ -142,7 +143,7 @@ class Scene(Operands):
     def past(self, o):
         "What the result `o` has been through"
         if self.is_weight(o): return Past(weight=True)
-        if len(o.shape) < 3: return Past()
+        if len(o.shape) < 3: return Past(loss=self.outside)
         image = o.order not in (None,'other') and ('conv' in self.call.op or any(self.past_of(a).image for a in self.images))
         return Past(image, bool(self.kin), self.loss_of(o))
 
@@ -157,7 +158,7 @@ class Scene(Operands):
         if self.undone and not (self.last and self.undone.cause == 'input' and self.call.phase == 'forward'):
             if self.last: self.confirm(*self.kin)
             return self.undone
-        if self.call.module is None: return self.story.outside['loss']
+        if self.outside: return self.outside
         if o.order == 'contiguous' and self.last: return self.loses('channels_last')
         if o.order == 'contiguous' and self.images and all(a.order == 'ambiguous' for a in self.images): return self.loses('ambiguous')
         rearranged = any(a.permuted or (a.order is None and not a.dense) for a in self.kin)

@@ -72,10 +72,12 @@ def _model_format(model):
     if not names: return 'without weights of rank 4 or 5'
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
-def _owners(modules, args):
-    "Address of each tensor of a step: whose it is, 'weights', an 'input' or a target of the 'loss'"
+def _owned(modules, args):
+    "Tensors of a step by whose they are: 'weights', an 'input' or a target of the 'loss'"
     held = dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=[t for m in modules for t in (*m.parameters(), *m.buffers())])
-    return {address(t):who for who,ts in held.items() for t in ts if t.layout == torch.strided}
+    return {who:[t for t in ts if t.layout == torch.strided] for who,ts in held.items()}
+
+def _owners(owned): return {address(t):who for who,ts in owned.items() for t in ts}
 
 def _set_mode(model, train):
     "Training or evaluation mode; was there one? What was exported has none"
@@ -102,11 +104,12 @@ def _summarise(model, args, loss_func, dtype, as_channels_last, train):
         with _plain(), untouched(*modules, lazy=lazy) as inferred:
             if as_channels_last: apply_channels_last(model)
             has_mode,fmt,mine = _set_mode(model, train),_model_format(model),with_tensors(args, own)
-            owners,prone = _owners(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+            owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+            owners = _owners(owned)
             autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
             with module_ranges(model) as whole, profiled(device) as prof:
                 stage,error = _step(model, mine, loss_func, autocast, whole, not prone)
-            if owners == _owners(modules, mine) and not error: break
+            if owners == _owners(owned) and not error: break
     tape = Tape(prof)
     story = Story(tape.calls, owners)
     if error and error.module is None: error.module = tape.failed or 'loss'

@@ -13,8 +13,9 @@ from functools import lru_cache
 from math import prod
 import torch
 from torch import nn
+from torch._C._profiler import _RecordFunctionFast, _set_record_concrete_inputs_enabled_val, _TensorMetadata
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.autograd.profiler import profile, record_function
+from torch.autograd.profiler import profile
 
 # %% ../nbs/21_watch.ipynb #d3f3652e
 @lru_cache(2**14)
@@ -54,9 +55,9 @@ class Seen:
 
 def _seen(extra):
     "The strided tensors that an event was called with"
-    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
-    return [Seen(o.allocation_id if o.storage_data_ptr else None, tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr)
-        for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
+    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if type(i) is list else (i,)) if type(o) is _TensorMetadata]
+    def seen(o, address): return Seen(o.allocation_id if address else None, tuple(o.sizes), tuple(o.strides), o.dtype, address)
+    return [seen(o, o.storage_data_ptr) for o in flat if o.layout is torch.strided]
 
 @dataclass(slots=True)
 class Copy:
@@ -89,13 +90,15 @@ def module_ranges(
     model:nn.Module, # Any module
 ):
     "Open a range of the profiler around each call of a module inside `model`; yields one for the model itself"
-    paths,opened = {id(m):k for k,m in model.named_modules() if k},[]
+    names,opened = {id(m):_prefix+k for k,m in model.named_modules() if k},[]
     def before(m, args):
-        if id(m) in paths: opened.append(record_function(_prefix+paths[id(m)]).__enter__())
+        if id(m) not in names: return
+        opened.append(_RecordFunctionFast(names[id(m)]))
+        opened[-1].__enter__()
     def after(m, args, out):
-        if id(m) in paths: opened.pop().__exit__(None, None, None)
+        if id(m) in names: opened.pop().__exit__(None, None, None)
     handles = register_module_forward_pre_hook(before),register_module_forward_hook(after, always_call=True)
-    try: yield record_function(_prefix)
+    try: yield _RecordFunctionFast(_prefix)
     finally:
         for h in handles: h.remove()
 
@@ -104,13 +107,15 @@ def module_ranges(
 def profiled(
     device:torch.device, # Where the model is
 ):
-    "PyTorch's profiler, told to note what a `Tape` reads, and to say nothing as it starts"
+    "PyTorch's profiler, told to note what a `Tape` reads and no more, and to say nothing as it starts"
     quiet = 'KINETO_LOG_LEVEL' not in os.environ
     if quiet: os.environ['KINETO_LOG_LEVEL'] = '99'
+    _set_record_concrete_inputs_enabled_val(False)
     device = 'cuda' if device.type == 'cuda' else None
     try:
         with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof: yield prof
     finally:
+        _set_record_concrete_inputs_enabled_val(True)
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
 # %% ../nbs/21_watch.ipynb #7b870ccc
