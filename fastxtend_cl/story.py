@@ -64,6 +64,7 @@ class Past:
     loss:SummaryRow = None # What made them contiguous
     weight:bool = False # Are they weights, or made from weights alone?
 
+# %% ../nbs/23_story.ipynb #136f2ef9
 class Story:
     "The rows of the calls of a step"
     def __init__(self,
@@ -134,7 +135,6 @@ class Operands:
 class Scene(Operands):
     "What one call makes of that"
     lost = None # The row of the loss, if it lost the format
-
     def row(self, kind, cause, before, after, **kwargs):
         op = 'sum of gradients' if self.call.gathers else self.call.op
         self.story.rows.append(SummaryRow(self.call.module or '', op, self.call.phase, kind, cause, before, after, **kwargs))
@@ -167,10 +167,9 @@ class Scene(Operands):
     def loses(self, before):
         "The row of the loss; 'copied' while only what follows can tell whether it is one"
         mixed = [a for a in self.acts+self.weights if a.order == 'contiguous' and a.dtype.is_floating_point] if self.last else []
-        pasts = [self.past_of(a) for a in mixed]
-        owners = {'weights' if o.weight else o.loss.cause if o.loss else 'model' for o in pasts}
-        kind = 'lost' if before == 'channels_last' else 'copied'
-        self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=', '.join(sorted(owners)))
+        owners = {'weights' if o.weight else o.loss.cause if o.loss else 'model' for o in map(self.past_of, mixed)}
+        kind,operands = 'lost' if before == 'channels_last' else 'copied',', '.join(sorted(owners))
+        self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=operands)
         return self.lost
 
 # %% ../nbs/23_story.ipynb #20e077b4

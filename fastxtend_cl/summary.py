@@ -121,6 +121,7 @@ def _summarise(model, args, loss_func, dtype, as_channels_last, train):
         {k:type(m).__name__ for k,m in model.named_modules()}, 'forward' if stage == 'evaluated' else 'forward and backward',
         error or (_left_out(prone[0]) if prone else None), [k for k,v in notes.items() if v], story.blind)
 
+# %% ../nbs/26_summary.ipynb #a4e83c5d
 def channelslast_summary(
     model:nn.Module, # Any module; left exactly as it is
     *inputs, # What `model` takes: tensors, or containers of them

@@ -63,7 +63,7 @@ class SummaryFigures:
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
         return not (self.blind or self.error or self.unconverted or any(r.kind in ('lost','inside') for r in self.inside))
 
-# %% ../nbs/25_summary_report.ipynb #663223c6
+# %% ../nbs/25_summary_report.ipynb #0cbd83cb
 def size_text(
     n:int, # Bytes
 ) -> str: # With a unit
@@ -72,6 +72,9 @@ def size_text(
         if n < 1024 or unit == 'GB': return f'{n:.0f} {unit}' if unit in ('B','KB') else f'{n:.1f} {unit}'
         n /= 1024
 
+
+
+# %% ../nbs/25_summary_report.ipynb #0fb5a381
 class SummaryWords(SummaryFigures):
     "What was found, in words"
     def name_of(self, path):
@@ -137,18 +140,19 @@ def _what_to_do(s, r):
     return f'`{r.op}` returns contiguous from channels last {where}; nothing can be done but to use another operation'
 
 # %% ../nbs/25_summary_report.ipynb #3fc82975
+def _first(name, *more): return name + (f' and {len(more)} more' if more else '')
+
 def _table(s, n=15):
     "Lines: what it is, where, and its bytes"
-    res = {('', 'module', 'operation', 'pass'): ('copied','left')}
+    groups = {}
     for rows in (s.lost, [r for r in s.images if r.kind in ('inside','copied')]):
         for name,group in s.by_module(rows):
-            for r in group: res.setdefault((r.kind if r.cause == 'model' else r.cause, name, r.op, r.phase), []).append(r)
-    def line(key, rows):
-        what,name,op,phase = key
-        copied,left = [size_text(sum(getattr(r, k) for r in rows)) for k in ('costs','stays')] if what else rows
-        return f'{what:6} {name[:28]:28} {op[:16]:16} {phase:8} {copied:>8} {left if what in ("","lost") else "":>8}'.rstrip()
-    lines = [line(*o) for o in res.items()] if len(res) > 1 else []
-    return lines[:n+1] + ([f'... and {len(lines)-n-1} more'] if len(lines) > n+1 else [])
+            for r in group: groups.setdefault((r.kind if r.cause == 'model' else r.cause, name, r.op, r.phase), []).append(r)
+    def size(rows, what): return size_text(sum(getattr(r, what) for r in rows))
+    cells = [(*k, size(o, 'costs'), size(o, 'stays') if k[0] == 'lost' else '') for k,o in groups.items()]
+    lines = [f'{what:6} {name[:28]:28} {op[:16]:16} {phase:8} {copied:>8} {left:>8}'.rstrip()
+        for what,name,op,phase,copied,left in [('', 'module', 'operation', 'pass', 'copied', 'left'), *cells[:n]]]
+    return [*lines, *([f'... and {len(cells)-n} more'] if len(cells) > n else [])] if cells else []
 
 def _totals(s):
     res = f'Copied a step on {s.device}: {size_text(s.bytes)} inside the model'
@@ -183,6 +187,8 @@ def _plot(bars, title, ax):
     return ax
 
 # %% ../nbs/25_summary_report.ipynb #e5512a3a
+_figures = 'verdict advice ok bytes total_bytes weight_bytes stays seconds'
+
 class ChannelsLastSummary(SummaryWords):
     "What `channelslast_summary` found, to read: words, a table, a plot, JSON"
     @property
@@ -190,15 +196,14 @@ class ChannelsLastSummary(SummaryWords):
         "What to do about each operation that lost the format, or that nothing can be done; a list of lines"
         res = {}
         for r in self.lost:
-            if line := _what_to_do(self, r): res.setdefault(line, []).append(self.name_of(r.module))
-        more = {k:len(set(names))-1 for k,names in res.items()}
-        lines = [names[0] + (f' and {more[k]} more' if more[k] else '') + f': {k}' for k,names in res.items()]
+            if line := _what_to_do(self, r): res.setdefault(line, {})[self.name_of(r.module)] = None
+        lines = [f'{_first(*names)}: {line}' for line,names in res.items()]
         if self.model_format != 'channels last': return lines
         if any(r.cause == 'input' or 'input' in r.operands for r in self.rows):
             lines.append('The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`')
         inside = ', '.join(dict.fromkeys(f'`{r.op}`' for r in self.inside if r.kind == 'inside'))
-        made = f'PyTorch {self.torch} makes them on {self.device}'
-        return lines + ([f'Nothing can be done about the copies inside {inside}: {made}'] if inside else [])
+        if inside: lines.append(f'Nothing can be done about the copies inside {inside}: PyTorch {self.torch} makes them on {self.device}')
+        return lines
     @property
     def df(self):
         "All rows as a `DataFrame`, most costly first"
@@ -208,9 +213,7 @@ class ChannelsLastSummary(SummaryWords):
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        keys = 'verdict ok model_format passes bytes total_bytes weight_bytes activation_bytes stays seconds device torch notes advice'
-        found = {k:getattr(self, k) for k in keys.split()}
-        text = json.dumps(found | dict(error=self.error and asdict(self.error), rows=[asdict(r) for r in self.rows]), indent=1)
+        text = json.dumps({k:getattr(self, k) for k in _figures.split()} | asdict(self), indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
         return text
     def plot(self,
@@ -221,7 +224,7 @@ class ChannelsLastSummary(SummaryWords):
         top = dict(self.by_module([r for r in self.images if r.kind in ('lost','inside','copied')]))
         return _plot({k:_bar(v) for k,v in list(top.items())[:n]}, '\n'.join(wrap(self.verdict, 85)), ax)
     def __str__(self):
-        table,items = _table(self),[wrap(f'- {o}', 80, subsequent_indent='  ', break_on_hyphens=False) for o in (*self.advice, *self.notes)]
-        blocks = [[*wrap(self.verdict, 80), *str(self.error or '').splitlines()], table, [*wrap(_totals(self), 80), *sum(items, [])]]
+        items = [o for a in (*self.advice, *self.notes) for o in wrap(f'- {a}', 80, subsequent_indent='  ', break_on_hyphens=False)]
+        blocks = wrap(self.verdict, 80) + str(self.error or '').splitlines(),_table(self),wrap(_totals(self), 80)+items
         return '\n\n'.join('\n'.join(o) for o in blocks if o)
     __repr__ = __str__

@@ -101,13 +101,13 @@ def untouched(
 
 def _drop_grad(p): p.grad = None
 
+# %% ../nbs/20_untouched.ipynb #ee9eded9
 def _trainable(dicts):
     "Put copies in place of tensors that were made under `torch.inference_mode`, through which no backward pass goes; were there any?"
     made = {id(t):t for d in dicts for t in d.values() if isinstance(t, Tensor) and t.is_inference()}
     normal = {k:deepcopy(t) if isinstance(t, nn.Parameter) else t.clone() for k,t in made.items()}
     for d in dicts if normal else (): d.update({k:normal[id(t)] for k,t in d.items() if id(t) in normal})
     return bool(normal)
-
 
 # %% ../nbs/20_untouched.ipynb #ee963cdd
 def tensors(

@@ -68,6 +68,8 @@ class Copy:
     seconds:float
 
 # %% ../nbs/21_watch.ipynb #e2086eb6
+copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
+
 @dataclass(slots=True)
 class Call:
     "An operation as the model's code or autograd called it"
@@ -81,6 +83,13 @@ class Call:
     copies:list = field(default_factory=list) # `Copy`
     layouts:list = field(default_factory=list) # Layout kernels of cuDNN: (name, seconds)
     casts:dict = field(default_factory=dict) # Storage of a copy in another type: that of what was copied
+
+def _note_copy(call, seen, kernel, seconds):
+    if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
+    to,source = seen[:2]
+    if to.dtype != source.dtype: call.casts[to.storage] = source.storage
+    known = not {source.order, to.order} & {None,'ambiguous'}
+    if known and source.order != to.order: call.copies.append(Copy(source, to, kernel, seconds))
 
 # %% ../nbs/21_watch.ipynb #679a6373
 _prefix = 'fastxtend_cl: '
@@ -119,8 +128,6 @@ def profiled(
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
 # %% ../nbs/21_watch.ipynb #7b870ccc
-copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
-
 class Tape:
     "The calls of a step in their order, read from a profile that was recorded with `record_shapes` and `profile_memory`"
     def __init__(self, prof):
@@ -160,10 +167,3 @@ class Tape:
         if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, seconds)
         elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, seconds))
         for child in event.children: self._read(child, call, kernel if op in copying else op)
-
-def _note_copy(call, seen, kernel, seconds):
-    if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
-    to,source = seen[:2]
-    if to.dtype != source.dtype: call.casts[to.storage] = source.storage
-    known = not {source.order, to.order} & {None,'ambiguous'}
-    if known and source.order != to.order: call.copies.append(Copy(source, to, kernel, seconds))
