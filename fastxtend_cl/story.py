@@ -82,8 +82,8 @@ class Story:
         if seen.storage is None: return Past()
         if seen.storage not in self.past:
             who = self.owners.get(seen.address)
-            image = who == 'input' and bool(seen.order)
-            self.past[seen.storage] = Past(image, image, self.outside.get(who), who == 'weights')
+            image = who == 'input' and bool(seen.order)  # One without a batch can be converted by nobody
+            self.past[seen.storage] = Past(image, image, self.outside[who] if image or who == 'loss' else None, who == 'weights')
         return self.past[seen.storage]
 
     def tell(self, call):

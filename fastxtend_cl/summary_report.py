@@ -63,7 +63,7 @@ class SummaryFigures:
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
         return not (self.blind or self.error or self.unconverted or any(r.kind in ('lost','inside') for r in self.inside))
 
-# %% ../nbs/25_summary_report.ipynb #0cbd83cb
+# %% ../nbs/25_summary_report.ipynb #b3480cb6
 def size_text(
     n:int, # Bytes
 ) -> str: # With a unit
@@ -74,7 +74,7 @@ def size_text(
 
 
 
-# %% ../nbs/25_summary_report.ipynb #0fb5a381
+# %% ../nbs/25_summary_report.ipynb #4d95546e
 class SummaryWords(SummaryFigures):
     "What was found, in words"
     def name_of(self, path):
@@ -115,6 +115,7 @@ class SummaryWords(SummaryFigures):
 
 # %% ../nbs/25_summary_report.ipynb #7ba501f1
 _keep = '.contiguous(memory_format=torch.channels_last)'
+_input = 'The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`'
 _rearranged = {'contiguous','clone','reshape','flatten','view','permute','copy_'}
 
 def _what_to_do(s, r):
@@ -187,8 +188,6 @@ def _plot(bars, title, ax):
     return ax
 
 # %% ../nbs/25_summary_report.ipynb #e5512a3a
-_figures = 'verdict advice ok bytes total_bytes weight_bytes stays seconds'
-
 class ChannelsLastSummary(SummaryWords):
     "What `channelslast_summary` found, to read: words, a table, a plot, JSON"
     @property
@@ -199,8 +198,7 @@ class ChannelsLastSummary(SummaryWords):
             if line := _what_to_do(self, r): res.setdefault(line, {})[self.name_of(r.module)] = None
         lines = [f'{_first(*names)}: {line}' for line,names in res.items()]
         if self.model_format != 'channels last': return lines
-        if any(r.cause == 'input' or 'input' in r.operands for r in self.rows):
-            lines.append('The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`')
+        if any(r.cause == 'input' or 'input' in r.operands for r in self.rows): lines.append(_input)
         inside = ', '.join(dict.fromkeys(f'`{r.op}`' for r in self.inside if r.kind == 'inside'))
         if inside: lines.append(f'Nothing can be done about the copies inside {inside}: PyTorch {self.torch} makes them on {self.device}')
         return lines
@@ -213,7 +211,8 @@ class ChannelsLastSummary(SummaryWords):
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        text = json.dumps({k:getattr(self, k) for k in _figures.split()} | asdict(self), indent=1)
+        figures = 'verdict advice ok bytes total_bytes weight_bytes stays seconds'.split()
+        text = json.dumps({k:getattr(self, k) for k in figures} | asdict(self), indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
         return text
     def plot(self,
