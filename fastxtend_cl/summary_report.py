@@ -63,7 +63,7 @@ class SummaryFigures:
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
         return not (self.blind or self.error or self.unconverted or any(r.kind in ('lost','inside') for r in self.inside))
 
-# %% ../nbs/25_summary_report.ipynb #b3480cb6
+# %% ../nbs/25_summary_report.ipynb #8d3ddc26
 def size_text(
     n:int, # Bytes
 ) -> str: # With a unit
@@ -74,7 +74,7 @@ def size_text(
 
 
 
-# %% ../nbs/25_summary_report.ipynb #4d95546e
+# %% ../nbs/25_summary_report.ipynb #ca5adca2
 class SummaryWords(SummaryFigures):
     "What was found, in words"
     def name_of(self, path):
@@ -148,7 +148,9 @@ def _table(s, n=15):
     groups = {}
     for rows in (s.lost, [r for r in s.images if r.kind in ('inside','copied')]):
         for name,group in s.by_module(rows):
-            for r in group: groups.setdefault((r.kind if r.cause == 'model' else r.cause, name, r.op, r.phase), []).append(r)
+            for r in group:
+                what,where = r.kind if r.cause == 'model' else r.cause,name if r.module or r.cause == 'model' else ''
+                groups.setdefault((what, where, r.op, r.phase), []).append(r)
     def size(rows, what): return size_text(sum(getattr(r, what) for r in rows))
     cells = [(*k, size(o, 'costs'), size(o, 'stays') if k[0] == 'lost' else '') for k,o in groups.items()]
     lines = [f'{what:6} {name[:28]:28} {op[:16]:16} {phase:8} {copied:>8} {left:>8}'.rstrip()

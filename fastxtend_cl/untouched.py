@@ -86,6 +86,9 @@ def untouched(
                 t.data = copies[-1]
             for p in grads:
                 p.grad = None
+                if waiting := p._post_accumulate_grad_hooks:  # An optimizer that steps there would change its state too
+                    held.append((waiting, dict(waiting)))
+                    waiting.clear()
                 if p.requires_grad and p.is_leaf: hooks.append(p.register_post_accumulate_grad_hook(_drop_grad))
             yield inferred
         finally:
