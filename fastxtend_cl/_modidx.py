@@ -803,6 +803,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'fastxtend_cl.watch.Tape.__init__': ('watch.html#tape.__init__', 'fastxtend_cl/watch.py'),
                                     'fastxtend_cl.watch.Tape._read': ('watch.html#tape._read', 'fastxtend_cl/watch.py'),
                                     'fastxtend_cl.watch.Tape._walk': ('watch.html#tape._walk', 'fastxtend_cl/watch.py'),
+                                    'fastxtend_cl.watch._falls': ('watch.html#_falls', 'fastxtend_cl/watch.py'),
                                     'fastxtend_cl.watch._note_copy': ('watch.html#_note_copy', 'fastxtend_cl/watch.py'),
                                     'fastxtend_cl.watch._seen': ('watch.html#_seen', 'fastxtend_cl/watch.py'),
                                     'fastxtend_cl.watch.module_ranges': ('watch.html#module_ranges', 'fastxtend_cl/watch.py'),

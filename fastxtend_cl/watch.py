@@ -18,6 +18,11 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.autograd.profiler import profile
 
 # %% ../nbs/21_watch.ipynb #d3f3652e
+def _falls(shape, stride, order):
+    "Do the strides fall in this order of the dimensions? Those of size one, and expanded ones, prove nothing"
+    strides = [stride[d] for d in order if shape[d] > 1 and stride[d] > 0]
+    return strides == sorted(strides, reverse=True)
+
 @lru_cache(2**14)
 def stride_order(
     shape:tuple, # Of a tensor
@@ -26,11 +31,8 @@ def stride_order(
     "The order in which the strides walk the dimensions; gaps do not matter"
     n = len(shape)
     if n not in (4,5) or 0 in shape: return None
-    dims = [d for d in range(n) if shape[d] > 1 and stride[d] > 0]
-    found = sorted(dims, key=lambda d: -stride[d])
-    orders = dict(contiguous=range(n), channels_last=(0, *range(2, n), 1))
-    names = [k for k,order in orders.items() if found == [d for d in order if d in dims]]
-    return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
+    first,last = _falls(shape, stride, range(n)),_falls(shape, stride, (0, *range(2, n), 1))
+    return ('ambiguous' if last else 'contiguous') if first else 'channels_last' if last else 'other'
 
 # %% ../nbs/21_watch.ipynb #b0808d9d
 @dataclass(slots=True)
@@ -50,8 +52,7 @@ class Seen:
     @property
     def permuted(self):
         "Do the strides walk the dimensions in another order than theirs?"
-        strides = [s for n,s in zip(self.shape, self.stride) if n > 1 and s > 0]
-        return strides != sorted(strides, reverse=True)
+        return not _falls(self.shape, self.stride, range(len(self.shape)))
 
 def _seen(extra):
     "The strided tensors that an event was called with"
