@@ -105,21 +105,21 @@ class Operands:
     "What one call takes: weights, activations, the images and kin among these, and a loss that nothing has restored yet"
     def __init__(self, story, call):
         self.story,self.call,self.past_of = story,call,story.past_of
-        self.weights = [s for s in call.inputs if self.past_of(s).weight]
-        self.acts = [s for s in call.inputs if not self.past_of(s).weight and s.shape]  # A number is none
+        pasts = [(s, self.past_of(s)) for s in call.inputs]
+        acts = [(a, past) for a,past in pasts if not past.weight and a.shape]  # A number is none
+        self.weights,self.acts = [s for s,past in pasts if past.weight],[a for a,_ in acts]
         self.about_weights = call.accumulates or bool(self.weights and not self.acts)
         self.weight_shapes = {s.shape for s in self.weights if s.order} - {s.shape for s in self.acts}
-        for a in self.acts: self.meet(a)
-        self.kin = [a for a in self.acts if self.past_of(a).kin or _spread(a)]
-        self.images = [a for a in self.kin if a.order not in (None,'other') and (self.past_of(a).image or _spread(a))]
+        for a,past in acts: self.meet(a, past)
+        self.kin = [a for a,past in acts if past.kin or _spread(a)]
+        self.images = [a for a,past in acts if past.image and a.order not in (None,'other') or _spread(a)]
         self.last = any(a.order == 'channels_last' for a in self.images)
-        losses = [(self.past_of(a).loss, len(a.shape) > 3 and a.order != 'ambiguous') for a in self.acts if a.order != 'channels_last']
-        self.undone = next((o for o,shaped in losses if o and (o.cause == 'model' or shaped)), None)
+        losses = [(past.loss, len(a.shape) > 3 and a.order != 'ambiguous') for a,past in acts if past.loss]
+        self.undone = next((o for o,shaped in losses if o.cause == 'model' or shaped), None)
         self.outside = story.outside['loss'] if call.module is None else None
 
-    def meet(self, a):
+    def meet(self, a, past):
         "What this call shows of activation `a`: that it is in channels last again, that its loss goes on to here, that it is an image"
-        past = self.past_of(a)
         if a.order == 'channels_last': past.loss = None
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
         if not a.order or not any(o in self.call.op for o in ('conv','pool','upsample')): return

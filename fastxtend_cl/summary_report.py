@@ -63,7 +63,7 @@ class SummaryFigures:
         "Does the model run, is it channels last, and nothing inside it lost, or copied by a kernel for itself?"
         return not (self.blind or self.error or self.unconverted or any(r.kind in ('lost','inside') for r in self.inside))
 
-# %% ../nbs/25_summary_report.ipynb #8d3ddc26
+# %% ../nbs/25_summary_report.ipynb #9fa722ab
 def size_text(
     n:int, # Bytes
 ) -> str: # With a unit
@@ -74,7 +74,7 @@ def size_text(
 
 
 
-# %% ../nbs/25_summary_report.ipynb #ca5adca2
+# %% ../nbs/25_summary_report.ipynb #f81e9d74
 class SummaryWords(SummaryFigures):
     "What was found, in words"
     def name_of(self, path):

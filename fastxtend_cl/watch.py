@@ -160,11 +160,11 @@ class Tape:
     def _read(self, event, call, kernel=None):
         "Note in `call` what `event` did, which is the call itself or a part of it"
         name,extra = event.name,event.extra_fields
-        if name == '[memory]':
-            if extra.alloc_size > 0: self._maker_of[extra.allocation_id] = call
-            return
-        op,number,seconds = name.split('::')[-1],getattr(extra, 'sequence_number', -1),event.duration_time_ns/1e9
+        op,number = name.split('::')[-1],getattr(extra, 'sequence_number', -1)
         if number >= 0: self._module_of[number] = call.module
-        if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, seconds)
-        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, seconds))
-        for child in event.children: self._read(child, call, kernel if op in copying else op)
+        if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, event.duration_time_ns/1e9)
+        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, event.duration_time_ns/1e9))
+        if op not in copying: kernel = op
+        for child in event.children:
+            if child.name != '[memory]': self._read(child, call, kernel)
+            elif (memory := child.extra_fields).alloc_size > 0: self._maker_of[memory.allocation_id] = call
