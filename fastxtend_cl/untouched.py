@@ -57,7 +57,7 @@ def _lazy_copy(t):
 def _own_memory(t):
     "End the sharing: who asks for an address may write there, and moves out if it is not the last"
     if type(t) is not Tensor: return  # Never shared
-    with suppress(RuntimeError): t.data_ptr()  # A sparse tensor has none
+    if t.layout == torch.strided: t.data_ptr()
 
 def address(
     t:Tensor, # With a layout of strides

@@ -140,9 +140,7 @@ class Tape:
         "Find the calls in `event`"
         name,extra = event.name,event.extra_fields
         if name == '[memory]': return
-        number,seen = getattr(extra, 'sequence_number', -1),_seen(extra)
-        for s in seen:
-            if call := self._maker_of.pop(s.storage, None): call.made.append(s)
+        number = getattr(extra, 'sequence_number', -1)
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
             phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
@@ -150,7 +148,9 @@ class Tape:
             module = self._module_of.get(number, None if accumulates else unnamed)
             if not accumulates: self.failed = module
         elif '::' in name and not name.startswith(('torch::autograd','profiler::')):
-            self.calls.append(Call(name.split('::')[-1], module, phase, seen, gathers, accumulates))
+            self.calls.append(Call(name.split('::')[-1], module, phase, _seen(extra), gathers, accumulates))
+            for s in self.calls[-1].inputs:
+                if maker := self._maker_of.pop(s.storage, None): maker.made.append(s)
             return self._read(event, self.calls[-1])
         else:
             gathers = False
