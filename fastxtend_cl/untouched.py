@@ -7,7 +7,7 @@ __all__ = ['modules_of', 'uncollected', 'address', 'untouched', 'tensors', 'with
 
 # %% ../nbs/20_untouched.ipynb #e4e51057
 import gc, random, sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from inspect import isfunction
 import torch
