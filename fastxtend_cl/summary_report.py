@@ -222,8 +222,9 @@ class ChannelsLastSummary(SummaryWords):
         ax=None, # Axes to draw on
     ): # The axes
         "Megabytes that each module makes a step copy, and leaves contiguous, for the `n` most costly modules; needs pandas and matplotlib"
-        top = dict(self.by_module([r for r in self.images if r.kind in ('lost','inside','copied')]))
-        return _plot({k:_bar(v) for k,v in list(top.items())[:n]}, '\n'.join(wrap(self.verdict, 85)), ax)
+        modules = self.by_module([r for r in self.images if r.kind in ('lost','inside','copied')])
+        top = sorted(modules, key=lambda o: -sum(r.costs for r in o[1] if r.kind == 'lost'))  # First whom the verdict names
+        return _plot({k:_bar(v) for k,v in top[:n]}, '\n'.join(wrap(self.verdict, 85)), ax)
     def __str__(self):
         items = [o for a in (*self.advice, *self.notes) for o in wrap(f'- {a}', 80, subsequent_indent='  ', break_on_hyphens=False)]
         blocks = wrap(self.verdict, 80) + str(self.error or '').splitlines(),_table(self),wrap(_totals(self), 80)+items
