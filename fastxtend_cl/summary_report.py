@@ -141,6 +141,8 @@ def _what_to_do(s, r):
     return f'`{r.op}` returns contiguous from channels last {where}; nothing can be done but to use another operation'
 
 # %% ../nbs/25_summary_report.ipynb #3fc82975
+_figures = 'verdict','advice','ok','bytes','total_bytes','weight_bytes','stays','seconds'
+
 def _first(name, *more): return name + (f' and {len(more)} more' if more else '')
 
 def _table(s, n=15):
@@ -213,8 +215,7 @@ class ChannelsLastSummary(SummaryWords):
         path=None # File to write, if any
     ) -> str: # Verdict, totals, rows, device and torch version
         "What was found, for a program to read"
-        figures = 'verdict advice ok bytes total_bytes weight_bytes stays seconds'.split()
-        text = json.dumps({k:getattr(self, k) for k in figures} | asdict(self), indent=1)
+        text = json.dumps({k:getattr(self, k) for k in _figures} | asdict(self), indent=1)
         if path is not None: Path(path).write_text(text, encoding='utf-8')
         return text
     def plot(self,
