@@ -674,6 +674,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastxtend_cl/summary_report.py'),
                                              'fastxtend_cl.summary_report._bar': ( 'summary_report.html#_bar',
                                                                                    'fastxtend_cl/summary_report.py'),
+                                             'fastxtend_cl.summary_report._bars': ( 'summary_report.html#_bars',
+                                                                                    'fastxtend_cl/summary_report.py'),
                                              'fastxtend_cl.summary_report._first': ( 'summary_report.html#_first',
                                                                                      'fastxtend_cl/summary_report.py'),
                                              'fastxtend_cl.summary_report._plot': ( 'summary_report.html#_plot',

@@ -177,6 +177,13 @@ def _bar(rows):
     lost = total('lost', 'costs')
     return dict(zip(_colors, (lost, total('inside', 'costs'), total('copied', 'costs'), max(total('lost', 'stays')-lost, 0))))
 
+def _bars(s):
+    "The bar of each module: first those that lose the format"
+    res = {}
+    for rows in (s.lost, [r for r in s.images if r.kind in ('inside','copied')]):
+        for name,group in s.by_module(rows): res.setdefault(name, []).extend(group)
+    return {name:_bar(rows) for name,rows in res.items()}
+
 def _plot(bars, title, ax):
     import matplotlib.pyplot as plt, pandas as pd
     if ax is None: ax = plt.subplots(figsize=(9, 1.8+.4*max(len(bars), 1)), layout='constrained')[1]
@@ -223,9 +230,7 @@ class ChannelsLastSummary(SummaryWords):
         ax=None, # Axes to draw on
     ): # The axes
         "Megabytes that each module makes a step copy, and leaves contiguous, for the `n` most costly modules; needs pandas and matplotlib"
-        modules = self.by_module([r for r in self.images if r.kind in ('lost','inside','copied')])
-        top = sorted(modules, key=lambda o: -sum(r.costs for r in o[1] if r.kind == 'lost'))  # First whom the verdict names
-        return _plot({k:_bar(v) for k,v in top[:n]}, '\n'.join(wrap(self.verdict, 85)), ax)
+        return _plot(dict([*_bars(self).items()][:n]), '\n'.join(wrap(self.verdict, 85)), ax)
     def __str__(self):
         items = [o for a in (*self.advice, *self.notes) for o in wrap(f'- {a}', 80, subsequent_indent='  ', break_on_hyphens=False)]
         blocks = wrap(self.verdict, 80) + str(self.error or '').splitlines(),_table(self),wrap(_totals(self), 80)+items
