@@ -6,12 +6,10 @@
 __all__ = ['channelslast_summary']
 
 # %% ../nbs/26_summary.ipynb #dfa45995
-import os, traceback
-from contextlib import ExitStack, nullcontext
+import os, torch, traceback
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, field
 from inspect import isgenerator
-import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes
@@ -25,55 +23,48 @@ from .untouched import address, modules_of, tensors, uncollected, untouched, wit
 from .watch import Tape, module_ranges, profiled
 
 # %% ../nbs/26_summary.ipynb #d4357e08
-@dataclass
-class _Step:
-    "One forward and one backward pass: how far it came, and what could not be seen"
-    stage:str = 'forward'
-    passes:str = 'forward and backward'
-    error:SummaryError = None
-    notes:list = field(default_factory=list)
-    def run(self, whole, model, args, loss_func, backward, autocast):
-        inputs,kwargs,targets = args
-        try:
-            with autocast:
-                with whole:
-                    out = model(*inputs, **kwargs)
-                    if isgenerator(out): out = list(out)
-                for o in tensors(out): o.detach()  # The profiler notes what goes in: now it has seen these too
-                self.stage = 'loss'
-                if loss_func is not None: out = loss_func(out, *targets)
-            self.stage,outs = 'backward',[o for o in tensors(out) if o.requires_grad]
-            if not outs: self.passes = 'forward'
-            elif backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
-        except Exception as e:
-            self.error = _error(e, model)
-            e.__traceback__ = None  # It holds all that the step made
+@contextmanager
+def _plain():
+    "No mode of the caller's is on, and what was compiled runs as it was written"
+    with torch.compiler.set_stance('force_eager'), _disable_current_modes(), torch.inference_mode(False), torch.enable_grad(): yield
+
+def _step(model, args, loss_func, autocast, whole, backward):
+    "Run one forward and one backward pass: how far it came, and what broke"
+    (inputs,kwargs,targets),stage = args,'forward'
+    try:
+        with autocast:
+            with whole:
+                out = model(*inputs, **kwargs)
+                if isgenerator(out): out = list(out)
+            for o in tensors(out): o.detach()  # The profiler notes what goes in: now it has seen these too
+            stage = 'loss'
+            if loss_func is not None: out = loss_func(out, *targets)
+        outs = [o for o in tensors(out) if o.requires_grad]
+        stage = 'backward' if outs else 'evaluated'
+        if outs and backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
+    except Exception as e: return stage,_error(e, model, stage)
+    return stage,None
 
 # %% ../nbs/26_summary.ipynb #46cb9639
-def _error(e, model):
+def _error(e, model, stage):
     "What broke: the innermost module that was running, if one was, the line in the user's own file, and how to mend it"
-    paths,where = {id(m):k for k,m in model.named_modules()},None
+    paths,where = {id(m):k for k,m in model.named_modules()},dict(forward='', loss='loss').get(stage)
     for frame,_ in traceback.walk_tb(e.__traceback__): where = paths.get(id(frame.f_locals.get('self')), where)
     mine = os.path.dirname(torch.__file__),_error.__code__.co_filename
-    frames = [f for f in traceback.extract_tb(e.__traceback__) if not f.filename.startswith(mine)]
-    msg,repair = next(iter(str(e).strip().splitlines()), ''),''
+    at = [f'{os.path.basename(f.filename)}, line {f.lineno}: {f.line}' for f in traceback.extract_tb(e.__traceback__)
+        if not f.filename.startswith(mine)]
+    e.__traceback__,msg,repair = None,next(iter(str(e).strip().splitlines()), ''),''  # It holds all that the step made
     if 'view size is not compatible' in msg:
         repair = 'Repair: `.view` cannot cross the strides of channels last; write `.reshape(...)`, or `.flatten(1)` to flatten'
     elif 'channels_last' in msg or 'memory format' in msg: repair = 'Repair: this operation refuses the format; give it `x.contiguous()`'
-    at = (os.path.basename(frames[-1].filename), frames[-1].lineno, frames[-1].line) if frames else ()
-    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at)
+    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at[-1:])
 
-def _broke(step, tape, prone):
-    "What broke the step, and where, or what was left out of it; `None` if nothing was"
-    if step.error is None and prone:
-        return SummaryError(prone[0], 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
-            'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
-    if step.error and step.error.module is None:
-        step.error.module = dict(forward='', loss='loss').get(step.stage, tape.failed or 'loss')
-    return step.error
+def _left_out(path):
+    return SummaryError(path, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
+        'Repair: take every other pixel before this 1x1 convolution, `x[:, :, ::2, ::2]`, and give it a stride of 1')
 
 # %% ../nbs/26_summary.ipynb #c7e837bc
-_amps = dict(fp16=torch.float16, float16=torch.float16, bf16=torch.bfloat16, bfloat16=torch.bfloat16, fp32=None)
+_amps = {None:None, 'fp32':None, 'fp16':torch.float16, 'float16':torch.float16, 'bf16':torch.bfloat16, 'bfloat16':torch.bfloat16}
 
 def _model_format(model):
     "Of all parameters of rank 4 and 5: 'channels last', 'contiguous', 'partly channels last', or 'without weights of rank 4 or 5'"
@@ -82,12 +73,17 @@ def _model_format(model):
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
 def _owned(modules, args):
-    "Tensors of the step, each with whose it is: 'weights', an 'input' or a target of the 'loss'"
-    weights = [t for m in modules for t in (*m.parameters(), *m.buffers())]
-    held = [(t,who) for who,ts in dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=weights).items() for t in ts]
-    return [(t,who) for t,who in held if t.layout == torch.strided]
+    "Tensors of a step by whose they are: 'weights', an 'input' or a target of the 'loss'"
+    held = dict(loss=tensors(args[2]), input=tensors(args[:2]), weights=[t for m in modules for t in (*m.parameters(), *m.buffers())])
+    return {who:[t for t in ts if t.layout == torch.strided] for who,ts in held.items()}
 
-def _owners(owned): return {address(t):who for t,who in owned}
+def _owners(owned): return {address(t):who for who,ts in owned.items() for t in ts}
+
+def _set_mode(model, train):
+    "Training or evaluation mode; was there one? What was exported has none"
+    try: model.train(train)
+    except (AttributeError, NotImplementedError, RuntimeError): return False
+    return True
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
@@ -95,19 +91,37 @@ def _initialised(model, args):
     with torch.random.fork_rng(), torch.no_grad(): model(*args[0], **args[1])
     return model
 
-def _set_mode(model, train):
-    "Training or evaluation mode; what was exported has but one, which is a note"
-    try: model.train(train)
-    except (AttributeError, NotImplementedError, RuntimeError): return ['The model keeps the mode that it was exported in']
-    return []
-
-def _notes(step, blind, inferred):
-    "What could not be seen, and what is not as in a plain step"
-    if blind: yield 'Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen'
-    if inferred: yield 'Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies'
-    if step.passes == 'forward': yield 'There was no backward pass: nothing that came out requires a gradient'
-
 # %% ../nbs/26_summary.ipynb #a0b5b19a
+@uncollected()
+def _summarise(model, args, loss_func, dtype, as_channels_last, train):
+    device = next((o.device for o in (*model.parameters(), *model.buffers(), *tensors(args))), torch.device('cpu'))
+    def own(t):
+        res = t.detach().clone()
+        return (to_channelslast(res) if as_channels_last else res).requires_grad_(t.requires_grad)
+    if any(map(is_lazy, model.parameters())): model = _initialised(model, with_tensors(args, own))
+    modules = model,*modules_of(loss_func)
+    for lazy in (True, False):
+        with _plain(), untouched(*modules, lazy=lazy) as inferred:
+            if as_channels_last: apply_channels_last(model)
+            has_mode,fmt,mine = _set_mode(model, train),_model_format(model),with_tensors(args, own)
+            owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+            owners = _owners(owned)
+            autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+            with module_ranges(model) as whole, profiled(device) as prof:
+                stage,error = _step(model, mine, loss_func, autocast, whole, not prone)
+            if owners == _owners(owned) and not error: break
+    tape = Tape(prof)
+    story = Story(tape.calls, owners)
+    if error and error.module is None: error.module = tape.failed or 'loss'
+    notes = {'The model keeps the mode that it was exported in': not has_mode,
+        'Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen': story.blind,
+        'Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies': inferred,
+        'There was no backward pass: nothing that came out requires a gradient': stage == 'evaluated'}
+    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, str(device), torch.__version__,
+        {k:type(m).__name__ for k,m in model.named_modules()}, 'forward' if stage == 'evaluated' else 'forward and backward',
+        error or (_left_out(prone[0]) if prone else None), [k for k,v in notes.items() if v], story.blind)
+
+# %% ../nbs/26_summary.ipynb #a4e83c5d
 def channelslast_summary(
     model:nn.Module, # Any module; left exactly as it is
     *inputs, # What `model` takes: tensors, or containers of them
@@ -119,30 +133,6 @@ def channelslast_summary(
     train:bool=True, # Training mode; False for evaluation mode
 ) -> ChannelsLastSummary:
     "Run a forward and a backward pass of `model`, and report where channels last is lost, at what cost; `ValueError` for an unknown `amp`"
-    if amp is not None and amp not in _amps: raise ValueError(f"amp={amp!r} is unknown: use 'fp16', 'bf16' or None")
-    model,dtype = getattr(model, '_orig_mod', model),_amps.get(amp)
+    if amp not in _amps: raise ValueError(f"amp={amp!r} is unknown: use 'fp16', 'bf16' or None")
     args = inputs,kwargs or {},tuple(targets) if isinstance(targets, (tuple,list)) else (targets,)
-    device = next((o.device for o in (*model.parameters(), *model.buffers(), *tensors(args))), torch.device('cpu'))
-    def own(t):
-        res = t.detach().clone()
-        return (to_channelslast(res) if as_channels_last else res).requires_grad_(t.requires_grad)
-    if any(map(is_lazy, model.parameters())): model = _initialised(model, with_tensors(args, own))
-    modules = model,*modules_of(loss_func)
-    with ExitStack() as stack:
-        if hasattr(torch.compiler, 'set_stance'): stack.enter_context(torch.compiler.set_stance('force_eager'))
-        for o in (uncollected(), _disable_current_modes(), torch.inference_mode(False), torch.enable_grad()): stack.enter_context(o)
-        for lazy in (True, False):
-            with untouched(*modules, lazy=lazy) as inferred:
-                if as_channels_last: apply_channels_last(model)
-                step,fmt,mine = _Step(notes=_set_mode(model, train)),_model_format(model),with_tensors(args, own)
-                owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
-                owners = _owners(owned)
-                autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
-                with module_ranges(model) as whole, profiled(device) as prof: step.run(whole, model, mine, loss_func, not prone, autocast)
-                moved = owners != _owners(owned)
-            if not (moved or step.error): break
-        tape = Tape(prof)
-        story = Story(tape.calls, owners)
-    notes = [*step.notes, *_notes(step, story.blind, inferred)]
-    about = str(device),torch.__version__,{k:type(m).__name__ for k,m in model.named_modules()},step.passes
-    return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, *about, _broke(step, tape, prone), notes, story.blind)
+    return _summarise(getattr(model, '_orig_mod', model), args, loss_func, _amps[amp], as_channels_last, train)

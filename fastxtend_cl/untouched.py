@@ -7,8 +7,9 @@ __all__ = ['modules_of', 'uncollected', 'address', 'untouched', 'tensors', 'with
 
 # %% ../nbs/20_untouched.ipynb #e4e51057
 import gc, random, sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
+from inspect import isfunction
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -16,19 +17,13 @@ from torch.utils._pytree import tree_leaves
 # %% ../nbs/20_untouched.ipynb #2a5604a5
 def modules_of(
     f, # A module, a function, a partial, or an object that is called
+    deep:int=3, # How far to look into what it holds
 ) -> list: # The modules that `f` is, holds or names
     "The modules whose parameters and buffers a call of `f` may change"
     if isinstance(f, nn.Module): return [f]
-    code = getattr(f, '__code__', None)
-    cells = [o.cell_contents for o in getattr(f, '__closure__', None) or () if _filled(o)]
-    named = [f.__globals__[k] for k in code.co_names if k in f.__globals__] if code else []
-    parts = [*getattr(f, 'args', ()), *getattr(f, 'keywords', {}).values(), *getattr(f, '__dict__', {}).values()]
-    held = [getattr(f, '__self__', None), getattr(f, 'func', None), *parts]
-    return [o for o in (*cells, *named, *held) if isinstance(o, nn.Module)]
-
-def _filled(cell):
-    try: return cell.cell_contents is not None
-    except ValueError: return False
+    if not deep: return []
+    held = [*map(f.__globals__.get, f.__code__.co_names), *(f.__closure__ or ())] if isfunction(f) else gc.get_referents(f)
+    return [*dict.fromkeys(m for o in held for m in modules_of(o, deep-1))]
 
 # %% ../nbs/20_untouched.ipynb #fdfc1c93
 @contextmanager
@@ -62,7 +57,7 @@ def _lazy_copy(t):
 def _own_memory(t):
     "End the sharing: who asks for an address may write there, and moves out if it is not the last"
     if type(t) is not Tensor: return  # Never shared
-    with suppress(RuntimeError): t.data_ptr()  # A sparse tensor has none
+    if t.layout == torch.strided: t.data_ptr()
 
 def address(
     t:Tensor, # With a layout of strides
@@ -81,15 +76,19 @@ def untouched(
     mods = list({id(m):m for o in modules for m in o.modules()}.values())
     held = [(d, dict(d)) for m in mods for d in (vars(m), m._buffers, m._parameters, m._modules) if isinstance(d, dict)]
     inferred = _trainable([d for d,_ in held])
-    params = list({id(p):p for m in mods for p in m.parameters(recurse=False)}.values())
-    datas,copies = {t:t.data for t in (*params, *(b for m in mods for b in m.buffers(recurse=False)))},{}
-    modes,grads = [(m, m.training) for m in mods if hasattr(m, 'training')],[p.grad for p in params]
-    hooks = []
+    grads = {p:p.grad for m in mods for p in m._parameters.values() if p is not None}
+    datas = {t:t.data for t in (*grads, *(b for m in mods for b in m._buffers.values() if b is not None))}
+    modes,copies,hooks = [(m, m.training) for m in mods if hasattr(m, 'training')],[],[]
     with _generators(sorted({t.device.index for t in datas if t.is_cuda})):
         try:
-            for t,d in datas.items(): t.data = copies[t] = (_lazy_copy if lazy and isinstance(t, nn.Parameter) else Tensor.clone)(d)
-            for p in params:
+            for t,d in datas.items():
+                copies.append(_lazy_copy(d) if lazy and t in grads else d.clone())
+                t.data = copies[-1]
+            for p in grads:
                 p.grad = None
+                if waiting := p._post_accumulate_grad_hooks:  # An optimizer that steps there would change its state too
+                    held.append((waiting, dict(waiting)))
+                    waiting.clear()
                 if p.requires_grad and p.is_leaf: hooks.append(p.register_post_accumulate_grad_hook(_drop_grad))
             yield inferred
         finally:
@@ -98,20 +97,20 @@ def untouched(
                 d.clear()
                 d.update(old)
             for t,d in datas.items(): t.data = d
-            for p,g in zip(params, grads): p.grad = g
+            for p,g in grads.items(): p.grad = g
             for m,mode in modes: m.training = mode
-            while copies: _own_memory(copies.popitem()[1])
+            while copies: _own_memory(copies.pop())
             for d in datas.values(): _own_memory(d)
 
 def _drop_grad(p): p.grad = None
 
+# %% ../nbs/20_untouched.ipynb #ee9eded9
 def _trainable(dicts):
     "Put copies in place of tensors that were made under `torch.inference_mode`, through which no backward pass goes; were there any?"
     made = {id(t):t for d in dicts for t in d.values() if isinstance(t, Tensor) and t.is_inference()}
     normal = {k:deepcopy(t) if isinstance(t, nn.Parameter) else t.clone() for k,t in made.items()}
     for d in dicts if normal else (): d.update({k:normal[id(t)] for k,t in d.items() if id(t) in normal})
     return bool(normal)
-
 
 # %% ../nbs/20_untouched.ipynb #ee963cdd
 def tensors(

@@ -13,10 +13,16 @@ from functools import lru_cache
 from math import prod
 import torch
 from torch import nn
+from torch._C._profiler import _RecordFunctionFast, _set_record_concrete_inputs_enabled_val, _TensorMetadata
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.autograd.profiler import profile, record_function
+from torch.autograd.profiler import profile
 
 # %% ../nbs/21_watch.ipynb #d3f3652e
+def _falls(shape, stride, order):
+    "Do the strides fall in this order of the dimensions? Those of size one, and expanded ones, prove nothing"
+    strides = [stride[d] for d in order if shape[d] > 1 and stride[d] > 0]
+    return strides == sorted(strides, reverse=True)
+
 @lru_cache(2**14)
 def stride_order(
     shape:tuple, # Of a tensor
@@ -25,11 +31,8 @@ def stride_order(
     "The order in which the strides walk the dimensions; gaps do not matter"
     n = len(shape)
     if n not in (4,5) or 0 in shape: return None
-    dims = [d for d in range(n) if shape[d] > 1 and stride[d] > 0]
-    found = sorted(dims, key=lambda d: -stride[d])
-    orders = dict(contiguous=range(n), channels_last=(0, *range(2, n), 1))
-    names = [k for k,order in orders.items() if found == [d for d in order if d in dims]]
-    return 'other' if not names else 'ambiguous' if len(names) == 2 else names[0]
+    first,last = _falls(shape, stride, range(n)),_falls(shape, stride, (0, *range(2, n), 1))
+    return ('ambiguous' if last else 'contiguous') if first else 'channels_last' if last else 'other'
 
 # %% ../nbs/21_watch.ipynb #b0808d9d
 @dataclass(slots=True)
@@ -49,15 +52,13 @@ class Seen:
     @property
     def permuted(self):
         "Do the strides walk the dimensions in another order than theirs?"
-        strides = [s for n,s in zip(self.shape, self.stride) if n > 1 and s > 0]
-        return strides != sorted(strides, reverse=True)
+        return not _falls(self.shape, self.stride, range(len(self.shape)))
 
 def _seen(extra):
     "The strided tensors that an event was called with"
-    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if isinstance(i, list) else [i])]
-    held = [o for o in flat if hasattr(o, 'allocation_id') and o.layout == torch.strided]
-    def storage(o): return o.allocation_id if o.storage_data_ptr else None
-    return [Seen(storage(o), tuple(o.sizes), tuple(o.strides), o.dtype, o.storage_data_ptr) for o in held]
+    flat = [o for i in getattr(extra, 'inputs', ()) for o in (i if type(i) is list else (i,)) if type(o) is _TensorMetadata]
+    def seen(o, address): return Seen(o.allocation_id if address else None, tuple(o.sizes), tuple(o.strides), o.dtype, address)
+    return [seen(o, o.storage_data_ptr) for o in flat if o.layout is torch.strided]
 
 @dataclass(slots=True)
 class Copy:
@@ -70,7 +71,7 @@ class Copy:
 # %% ../nbs/21_watch.ipynb #e2086eb6
 copying = {'copy_','clone','contiguous','to','_to_copy','reshape','flatten'}
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     "An operation as the model's code or autograd called it"
     op:str
@@ -79,31 +80,17 @@ class Call:
     inputs:list # `Seen`, in the order of the operation's arguments
     gathers:bool # Did autograd call it to add up the gradients of a tensor that is used more than once?
     accumulates:bool # Did autograd call it to hand a gradient to its parameter?
+    made:list = field(default_factory=list) # What it left, as the next operation saw it: `Seen`
     copies:list = field(default_factory=list) # `Copy`
     layouts:list = field(default_factory=list) # Layout kernels of cuDNN: (name, seconds)
-    made:dict = field(default_factory=dict) # Storage that it left: `Seen`, as the next operation saw it
-    numbers:list = field(default_factory=list) # That autograd gave to what it did
     casts:dict = field(default_factory=dict) # Storage of a copy in another type: that of what was copied
 
-    def read(self, event, kernel=None):
-        "Note what `event` did, the call itself or a part of it, and what it called in turn"
-        name,extra = event.name,event.typed[1]
-        if name == '[memory]':
-            if extra.alloc_size > 0: self.made[extra.allocation_id] = None
-            else: self.made.pop(extra.allocation_id, None)
-            return
-        op = name.split('::')[-1]
-        if (number := getattr(extra, 'sequence_number', -1)) >= 0: self.numbers.append(number)
-        if name == 'aten::copy_': self._copy(_seen(extra), kernel or op, event)
-        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: self.layouts.append((name, event.duration_time_ns/1e9))
-        for child in event.children: self.read(child, kernel if op in copying else op)
-
-    def _copy(self, seen, kernel, event):
-        if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
-        to,source = seen[:2]
-        if to.dtype != source.dtype: self.casts[to.storage] = source.storage
-        known = not {source.order, to.order} & {None,'ambiguous'}
-        if known and source.order != to.order: self.copies.append(Copy(source, to, kernel, event.duration_time_ns/1e9))
+def _note_copy(call, seen, kernel, seconds):
+    if len(seen) < 2 or seen[0].shape != seen[1].shape: return  # A copy of a number, or of one that is expanded
+    to,source = seen[:2]
+    if to.dtype != source.dtype: call.casts[to.storage] = source.storage
+    known = not {source.order, to.order} & {None,'ambiguous'}
+    if known and source.order != to.order: call.copies.append(Copy(source, to, kernel, seconds))
 
 # %% ../nbs/21_watch.ipynb #679a6373
 _prefix = 'fastxtend_cl: '
@@ -113,13 +100,15 @@ def module_ranges(
     model:nn.Module, # Any module
 ):
     "Open a range of the profiler around each call of a module inside `model`; yields one for the model itself"
-    paths,opened = {id(m):k for k,m in model.named_modules() if k},[]
+    names,opened = {id(m):_prefix+k for k,m in model.named_modules() if k},[]
     def before(m, args):
-        if id(m) in paths: opened.append(record_function(_prefix+paths[id(m)]).__enter__())
+        if id(m) not in names: return
+        opened.append(_RecordFunctionFast(names[id(m)]))
+        opened[-1].__enter__()
     def after(m, args, out):
-        if id(m) in paths: opened.pop().__exit__(None, None, None)
+        if id(m) in names: opened.pop().__exit__(None, None, None)
     handles = register_module_forward_pre_hook(before),register_module_forward_hook(after, always_call=True)
-    try: yield record_function(_prefix)
+    try: yield _RecordFunctionFast(_prefix)
     finally:
         for h in handles: h.remove()
 
@@ -128,13 +117,15 @@ def module_ranges(
 def profiled(
     device:torch.device, # Where the model is
 ):
-    "PyTorch's profiler, told to note what a `Tape` reads, and to say nothing as it starts"
+    "PyTorch's profiler, told to note what a `Tape` reads and no more, and to say nothing as it starts"
     quiet = 'KINETO_LOG_LEVEL' not in os.environ
     if quiet: os.environ['KINETO_LOG_LEVEL'] = '99'
+    _set_record_concrete_inputs_enabled_val(False)
     device = 'cuda' if device.type == 'cuda' else None
     try:
         with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof: yield prof
     finally:
+        _set_record_concrete_inputs_enabled_val(True)
         if quiet: del os.environ['KINETO_LOG_LEVEL']
 
 # %% ../nbs/21_watch.ipynb #7b870ccc
@@ -142,32 +133,38 @@ class Tape:
     "The calls of a step in their order, read from a profile that was recorded with `record_shapes` and `profile_memory`"
     def __init__(self, prof):
         self.calls,self.failed = [],None  # `failed`: module of the backward node that ran last
-        self._made_by,self._unseen = {},{}  # Autograd's number: the module that it was given in; storage: the call that left it
-        tree = prof.kineto_results.experimental_event_tree()
-        for e in sorted(tree, key=lambda e: e.start_time_ns): self._walk(e, None, 'forward')
-        for call in self.calls: call.made = {k:s for k,s in call.made.items() if s}
+        self._module_of,self._maker_of = {},{}  # Autograd's number: the module that it was given in; storage that is new: its call
+        for e in prof.kineto_results.experimental_event_tree(): self._walk(e, None, 'forward')
 
     def _walk(self, event, module, phase, gathers=False, accumulates=False):
-        name,extra = event.name,event.typed[1]
+        "Find the calls in `event`"
+        name,extra = event.name,event.extra_fields
         if name == '[memory]': return
-        number,seen = getattr(extra, 'sequence_number', -1),_seen(extra)
-        for s in seen:
-            if call := self._unseen.pop(s.storage, None): call.made[s.storage] = s
+        number = getattr(extra, 'sequence_number', -1)
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
             phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
             unnamed = '' if self.failed is not None else None  # Autograd's own nodes, for writing into a view, say not whose they are
-            module = self._made_by.get(number, None if accumulates else unnamed)
+            module = self._module_of.get(number, None if accumulates else unnamed)
             if not accumulates: self.failed = module
         elif '::' in name and not name.startswith(('torch::autograd','profiler::')):
-            return self._call(event, Call(name.split('::')[-1], module, phase, seen, gathers, accumulates))
+            self.calls.append(Call(name.split('::')[-1], module, phase, _seen(extra), gathers, accumulates))
+            for s in self.calls[-1].inputs:
+                if maker := self._maker_of.pop(s.storage, None): maker.made.append(s)
+            return self._read(event, self.calls[-1])
         else:
             gathers = False
-            if number >= 0: self._made_by[number] = module
+            if number >= 0: self._module_of[number] = module
         for child in event.children: self._walk(child, module, phase, gathers, accumulates)
 
-    def _call(self, event, call):
-        call.read(event)
-        self.calls.append(call)
-        self._made_by.update(dict.fromkeys(call.numbers, call.module))
-        self._unseen.update(dict.fromkeys(call.made, call))
+    def _read(self, event, call, kernel=None):
+        "Note in `call` what `event` did, which is the call itself or a part of it"
+        name,extra = event.name,event.extra_fields
+        op,number = name.split('::')[-1],getattr(extra, 'sequence_number', -1)
+        if number >= 0: self._module_of[number] = call.module
+        if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, event.duration_time_ns/1e9)
+        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, event.duration_time_ns/1e9))
+        if op not in copying: kernel = op
+        for child in event.children:
+            if child.name != '[memory]': self._read(child, call, kernel)
+            elif (memory := child.extra_fields).alloc_size > 0: self._maker_of[memory.allocation_id] = call
