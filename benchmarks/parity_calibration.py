@@ -1,12 +1,13 @@
 """Is `channelslast_parity` to be believed? Faults that act in channels last only are planted in networks, one at a time: is each
 found, in the layer that has it and in no other? And 70 architectures, untrained, without a fault, at batch 1, 2 and 8: is all quiet?
-Writes results/parity_faults.json, parity_alarms_*.json and parity_cost.json.
+Writes results/parity_faults.json, parity_alarms_*.json, parity_odd.json and parity_cost.json.
 
 python benchmarks/parity_calibration.py faults --commit         # minutes
 python benchmarks/parity_calibration.py tuned --commit          # 40 architectures, on which rules and thresholds were looked at
 python benchmarks/parity_calibration.py held-out --commit 1 8   # 30 that were not; batch sizes may be named
 python benchmarks/parity_calibration.py fp16 --commit           # ten small ones
 python benchmarks/parity_calibration.py large --commit          # eight on 16 images of 224 pixels, where sums are long
+python benchmarks/parity_calibration.py odd --commit            # small networks whose gradients cancel out, and other odd ones
 python benchmarks/parity_calibration.py cost --commit           # CPU time and memory
 """
 
@@ -14,7 +15,7 @@ from common import arguments, child_env, environment, instrument, memory_mb, tim
 
 
 def what(p):
-    p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'large', 'cost', 'table'])
+    p.add_argument('what', choices=['faults', 'tuned', 'held-out', 'fp16', 'large', 'odd', 'cost', 'table'])
     p.add_argument('--network', nargs=3, metavar=('NAME', 'PRECISION', 'BATCH'), help='of cost: this one, in this process')
     p.add_argument('--batches', nargs='*', type=int, default=[2, 1, 8], help='of tuned and held-out (default: 2 1 8)')
 
@@ -395,6 +396,43 @@ def alarms(half, amps=('bf16', 'fp32'), batches=(2, 1, 8), only=None):
     return rows
 
 
+tails = dict(
+    transposed=lambda: nn.ConvTranspose2d(32, 32, 2, 2),
+    conv1x1=lambda: nn.Conv2d(32, 10, 1),
+    conv3x3=lambda: nn.Conv2d(32, 32, 3, padding=1),
+    nothing=nn.Identity,
+    global_pool=lambda: nn.AdaptiveAvgPool2d(1),
+    relu=nn.ReLU,
+    pool=lambda: nn.AvgPool2d(2),
+    batch_norm=lambda: nn.BatchNorm2d(32),
+    group_norm=lambda: nn.GroupNorm(4, 32),
+)
+losses = dict(
+    pooled=lambda out: F.cross_entropy(out.flatten(2).mean(2), torch.zeros(len(out), dtype=torch.long)),
+    mean=lambda out: out.mean(),
+    square=mean_square,
+)
+
+
+def odd(seeds=8):
+    """Normalisations between two layers, under losses whose gradient is the same for all pixels, or for all numbers, so that much of it
+    cancels out. Images are normal, or half of them zero, with batches of 1, 2 and 8, in fp32"""
+    rows = []
+    for seed in range(seeds):
+        for tail, make in tails.items():
+            for norm in (nn.BatchNorm2d(32), nn.GroupNorm(4, 32)):
+                torch.manual_seed(seed)
+                x = torch.randn((1, 2, 8)[seed % 3], 4, 33, 33)
+                model = nn.Sequential(nn.Conv2d(4, 32, 1), norm, make())
+                for name, loss in losses.items():
+                    p = channelslast_parity(model, x.relu() if seed % 2 else x, loss_func=loss, progress=False)
+                    row = dict(seed=seed, tail=tail, norm=type(norm).__name__, loss=name, ok=p.ok, verdict=p.verdict)
+                    rows.append(dict(row, nearest=max(r.over for r in p.rows)))
+                    if not p.ok:
+                        print(rows[-1], flush=True)
+        keep('odd', rows)
+
+
 def cost():
     """What it takes: CPU time as a multiple of a training step's, of steps and parities in turns, and the most memory beyond what a step
     needs; each network, batch and precision in a process of its own"""
@@ -461,6 +499,8 @@ def table():
             'quiet',
             sum(r['located'] for r in quiet),
         )
+    rows = kept('odd')
+    print('odd networks', len(rows), 'false alarms', sum(not r['ok'] for r in rows))
     for half in lists:
         rows = kept(f'alarms_{half}')
         ran = [r for r in rows if r['ok'] is not None]
@@ -490,6 +530,8 @@ if __name__ == '__main__':
         alarms(a.what, batches=a.batches)
     if a.what == 'large':
         alarms('large', batches=(16,))
+    if a.what == 'odd':
+        odd()
     if a.what == 'cost':
         cost_of(*a.network) if a.network else cost()
     if a.what == 'fp16':
