@@ -14,9 +14,10 @@ from itertools import chain
 from fastcore.basics import patch
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from .capture import Call, RngStates, module_call, module_calls
+from .capture import Call, module_call, module_calls
 from .held import Slot, as_leaf, copied, dense, laid_out, rebuild, stand_ins, tensors_in
 from .memory_format import to_channelslast, to_contiguous
+from .untouched import RngStates
 
 # %% ../nbs/32_replay.ipynb #f557a412
 def own_modules(call):
