@@ -71,7 +71,7 @@ hazards = [
         'with a stride and fewer than 16 channels',
         'Train it contiguous, or take every other pixel first: `conv(x[:, :, ::2, ::2])` with a stride of 1 is the same'),
     Hazard(0, 'cpu', lambda m: type(m) in (nn.InstanceNorm2d, nn.InstanceNorm3d),
-        'the gradients of instance norm have nothing to do with the right ones for a batch of one image',
+        'the gradients of instance norm have nothing to do with the right ones for a batch of one image, unless a ReLU follows',
         'Train on two images or more at a time, or let `learn.to_channelslast(replace=True)` or `replace_layers(model)` put a layer in the '
         'place of each `InstanceNorm2d` that is right', live=_one_image_wrong),
     Hazard(188344, 'cuda', _pads, 'the gradient of average pooling with padding is wrong',
