@@ -96,7 +96,7 @@ def differs_from_itself(self:Comparison, call, mine, again, times=5):
 
 def broken_row(call, e):
     "The row of a call that breaks in channels last only"
-    note = f'breaks in channels last: {first_line(e)}'
+    note = f'breaks in channels last: {first_line(e)}'.rstrip('.')
     return ParityRow(call.path, type(call.module).__name__, 'step', error=None, over=math.inf, ok=False, note=note)
 
 # %% ../nbs/37_parity.ipynb #5380fdcf
