@@ -94,20 +94,23 @@ def at_once(
 ) -> Worst:
     "The worst slice of two tensors that differ by no more than is allowed; `None` if that takes a closer look"
     if b.numel() == 0: return None
-    wide,equal,parts,e = torch.promote_types(torch.float32, b.dtype),[],[],0.
+    wide,equal,parts,allowance = torch.promote_types(torch.float32, b.dtype),[],[],Allowance(prec, grad)
+    share,e = allowance.relative(False),0. # Of an element's size and the tensor's scale together
     for x,z in blocks(b, l):
-        d = dense(z)-x
+        d,x = dense(z)-x,x.to(wide)
         if not math.isfinite(p := peak(d)): return None
-        e,x = max(e, p),x.to(wide)
-        if e == 0: equal.append(x)
-        else: parts.append([sums((d := d.to(wide)).square()), sums(x.square()), sums(d) if mean else None])
-    if e == 0: return Worst(0., -1, 0, 0., 0., 0.)
+        if p == 0 and not parts: equal.append(x)
+        else:
+            d = d.to(wide)
+            parts.append([sums(d.square()), sums(x.square()), sums(d) if mean else None])
+            e = max(e, float((d.abs()-share*x.abs()).max()) if prec.half else p) # In fp32 the scale alone is enough
+    if not parts: return Worst(0., -1, 0, 0., 0., 0.)
     same = [([o*0 for o in q], q, [o*0 for o in q]) for q in (sums(x.square()) for x in equal)]
     squares,own,shift = (means(o, b.shape) if o[-1] else None for o in zip(*same, *parts))
-    squares,own,allowance = squares.sqrt(),own.sqrt(),Allowance(prec, grad)
+    squares,own = squares.sqrt(),own.sqrt()
     res,whole = worst_slice(b.shape, allowance, squares, own, shifts=mean and (shift, None)),float(own[0])
     exact = 1e-12 < whole < 1e12 # Squares are, in between
-    return res if exact and res.over <= 1 and e <= allowance.relative(False)*whole else None
+    return res if exact and res.over <= 1 and e <= share*whole else None
 
 def compare_tensors(
     b, # Contiguous result

@@ -95,23 +95,20 @@ def looks(
 ): # Worst slice, whether the exact result is known, and up to which share of what is allowed that settles it
     "Do the formats differ by more than roundings? Does the result cancel out? Is contiguous as far from the exact result?"
     bt = stick.b[k]
-    look = partial(compare_tensors, bt, lt, prec, **kinds(k, prec))
-    yield look(),False,1
-    for moved,enough in () if prec.half else stick.moves(k, bt): yield look(moved=moved),False,enough
-    if (y := stick.exact(k)) is None: return
-    yield look(y=y),True,1
-    for moved,enough in stick.moves(k, y): yield look(y=y, moved=moved),True,enough
+    def look(prec, **known): return compare_tensors(bt, lt, prec, **known, **kinds(k, prec))
+    yield look(prec),False,1
+    for moved,enough in () if prec.half else stick.moves(k, bt): yield look(prec, moved=moved),False,enough
+    if exact := (y := stick.exact(k)) is not None: yield look(prec, y=y),True,1
+    prec = stick.with_equal_terms(prec)
+    yield look(prec, y=y),exact,1
+    for moved,enough in stick.moves(k, y if exact else bt): yield look(prec, y=y, moved=moved),exact,enough
 
 def kinds(k, prec): return dict(mean=prec.half and k.startswith('output'), grad=k.startswith(('input gradient','gradient of')))
 
 def judge(stick, k, lt):
     "The worst slice of result `k`, which is `lt` in channels last, and whether the exact result is known, after as few looks as it takes"
-    prec = stick.precision(k)
-    for worst,exact,enough in looks(stick, k, lt, prec):
-        if worst.over <= enough: return worst,exact
-    if worst.over > 1: # Before it is called wrong: are there terms that are equal?
-        for worst,exact,enough in looks(stick, k, lt, stick.with_equal_terms(prec)):
-            if worst.over <= enough: break
+    for worst,exact,enough in looks(stick, k, lt, stick.precision(k)):
+        if worst.over <= enough: break
     return worst,exact
 
 # %% ../nbs/36_yardstick.ipynb #61d9d430
