@@ -91,7 +91,7 @@ class Capture(TorchDispatchMode):
         call,kwargs = self.stack[-1],kwargs or {}
         call.own += 1
         for t in args:
-            if isinstance(t, nn.Parameter): self.borrow(call, t)
+            if type(t) is nn.Parameter: self.borrow(call, t) # `isinstance` asks a metaclass
         if call.parts: self.note_use(call, args, kwargs)
         if func._schema.is_mutable: self.before_write(call, func, args, kwargs)
         return func(*args, **kwargs)

@@ -6,6 +6,7 @@
 __all__ = ['Step', 'images', 'AskedEarly', 'Reference', 'Bridge', 'first_run', 'Hook', 'run_step', 'plain', 'convert_all']
 
 # %% ../nbs/33_steps.ipynb #63cee36e
+import math
 from functools import partial
 from fastcore.basics import patch
 import torch
@@ -173,7 +174,7 @@ def run(self:Reference, call, args, kwargs, watch):
 @patch
 def finite(self:Reference, call, outs):
     "`outs`, or what the other format gives where that alone is finite"
-    if all(torch.isfinite(t.detach().sum()) for t in outs): return outs
+    if all(math.isfinite(t.detach().sum()) for t in outs): return outs
     try: others = tensors_in(Rerun(call, self.other).forward(grad=False))
     except Exception: return outs
     call.ran.replaced = True

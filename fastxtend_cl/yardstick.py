@@ -84,7 +84,7 @@ def moves(self:Yardstick,
             except Exception: return # It does not run so, as `torch.func` takes no hooks on what is saved for the backward pass
             self.draws[i] |= {o:t for o,t in found.items() if o == k or t.dim() < 2}
         square = square+(self.draws[i][k]-center).square()
-        if i in (0, 1, 3, 7, 15): yield (square/(i+1)).sqrt(),1 if i == 15 else .5 # A few may be chance
+        if i in (1, 3, 7, 15): yield (square/(i+1)).sqrt(),1 if i == 15 else .5 # A few may be chance
 
 # %% ../nbs/36_yardstick.ipynb #1c712eb7
 def looks(
