@@ -57,7 +57,7 @@ def laid_out(
     if not plain or not t.numel() or any(s == 0 and n > 1 for s,n in zip(like.stride(), like.shape)): return t.clone()
     size = like.storage_offset()+1+sum((n-1)*s for n,s in zip(like.shape, like.stride()))
     empty = t.new_empty(size).as_strided(like.shape, like.stride(), like.storage_offset())
-    return empty.detach().copy_(t)  # A view that autograd knows would take ten times as long in the backward pass
+    return empty.detach().copy_(t)  # A view that autograd knows would take far longer in the backward pass
 
 # %% ../nbs/30_held.ipynb #5f48951a
 def dense(

@@ -221,8 +221,10 @@ def run_step(
             if grads and loss.requires_grad:
                 ends = [t*1 for t in tensors_in(loss) if t.requires_grad] # No hook hears of where a backward pass begins
                 others = [(t, t.grad) for t in leaves_of(ends)-set(step.parameters())]
-                torch.autograd.backward(ends, [torch.full_like(t, scale) for t in ends])
-                for t,g in others: t.grad = g if g is None else t.grad.copy_(g)
+                for t,_ in others: t.grad = None # What is added to is changed in place
+                try: torch.autograd.backward(ends, [torch.full_like(t, scale) for t in ends])
+                finally:
+                    for t,g in others: t.grad = g
             return {m for m in mods if any(p is not None and p.grad is not None for p in m._parameters.values())}
     finally: states.restore()
 
