@@ -169,8 +169,11 @@ def layer_by_layer(self:Trial,
     if config.replace: model = replace_layers(own_copy(model, 'this model'))
     amp = None if config.amp == 'fp32' else config.amp  # fp32 as PyTorch is set
     res = channelslast_parity(model, *inputs, loss_func=self.loss_func, targets=targets, amp=amp, progress=False)
-    told = lambda same, row: Sameness(same, f'{row.path} ({row.cls}): {row.what}', row.error, row.allowed or None)
+    def told(same, row):
+        missing = f' {row.note}' if row.error is None else '' # One of the formats does not give it
+        return Sameness(same, f'{row.path} ({row.cls}): {row.what}{missing}', row.error, row.allowed or None)
     if res.differing: return told(False, res.differing[0])
+    if res.rows and len(res.not_finite) == len(res.rows): return Sameness(None, 'nothing that the layers give is finite in either format')
     left = {**dict.fromkeys(res.random, 'it is random'), **res.left_out}
     if left and config.amp != 'fp32': return Sameness(None, '; '.join(f'{k} was not compared, {why}' for k,why in left.items()))
     return told(True, max(res.rows, key=lambda r: (r.allowed < 1, r.error/max(r.allowed, 1e-30)))) if res.rows else None
