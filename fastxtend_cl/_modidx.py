@@ -564,6 +564,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'fastxtend_cl.rounding.Precision.of': ('rounding.html#precision.of', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.Precision.order': ( 'rounding.html#precision.order',
                                                                                   'fastxtend_cl/rounding.py'),
+                                       'fastxtend_cl.rounding.Precision.size': ('rounding.html#precision.size', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding._factors': ('rounding.html#_factors', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.drawn': ('rounding.html#drawn', 'fastxtend_cl/rounding.py'),
                                        'fastxtend_cl.rounding.drawn_block': ('rounding.html#drawn_block', 'fastxtend_cl/rounding.py'),

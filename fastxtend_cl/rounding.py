@@ -27,6 +27,7 @@ class Precision:
     sums:float=1. # Terms of its longest sums
     dots:bool=False # Are they dot products, with a weight?
     equal:float=0. # `equal_terms` of what it adds up, once someone has asked
+    moves:float=1. # How far what cancels out nothing moves, if all that it is made of moves by 1
 
     @classmethod
     def of(cls, tensors, dtypes=(), low=0.):
@@ -38,7 +39,7 @@ class Precision:
 
     def order(self, typical=False):
         "What the order of a sum can do to an element, or typically to those of a slice, relative to the result"
-        few,many = (2, .5) if typical and self.dots else (16, 4)
+        few,many = (16, 4) if not typical else (1, .25) if self.dots else (2, .5)
         return (few+many*self.sums**.5+self.equal/3)*self.acc
 
     @property
@@ -51,15 +52,23 @@ class Precision:
         "By how much inputs are moved to see whether a result cancels out: one rounding at its largest"
         return self.low/2+64*self.acc
 
+    def size(self, moved):
+        "How large a result was before it cancelled out, which `moved` so far"
+        return moved/(self.jitter*self.moves)
+
 # %% ../nbs/28_rounding.ipynb #9a7ae98e
 def equal_terms(
     t, # Of any shape
+    n=None, # Terms of the sums that it goes into; those of a channel if not given
+    bits=16, # How many of the last bits of a float32 may differ
     zeros=True, # Do zeros count? They add no rounding, but where a mean is taken off first
-) -> float: # The root of the number of terms if none are equal, their number if all are
-    "Of how many terms the roundings add up, in the channel of which the most values are equal within 0.4%"
-    rows = t.detach().bfloat16().movedim(1 if t.dim() > 3 else -1, 0).flatten(1) if t.dim() > 1 and t.numel() else ()
-    counts = ((row if zeros else row[row != 0]).unique(return_counts=True)[1].double() for row in rows)
-    return max((float(n.square().sum()) for n in counts), default=0.)**.5
+) -> float: # 0 if none are equal, `n` if all are
+    "Of how many of `n` terms the roundings add up: the root of their equal pairs, in the channel that has the most"
+    if t.dim() < 2 or t.numel() == 0: return 0.
+    rows = ((t.detach().float().contiguous()+0).view(torch.int32) >> bits).movedim(1 if t.dim() > 3 else -1, 0).flatten(1)
+    counts = ((row if zeros else row[row != 0]).unique(return_counts=True)[1] for row in rows)
+    found = max((int((n*(n-1)).sum()) for n in counts), default=0)**.5
+    return found if n is None else found*min(n/terms(t.shape), 1)
 
 # %% ../nbs/28_rounding.ipynb #a54261af
 period = 65537 # A prime
@@ -137,5 +146,5 @@ class Allowance:
         if eb is None and moved is None: return self.relative(typical)*own+tiny
         most,order = factor*(least if eb is None else torch.maximum(eb, least))+tiny,p.order(typical)
         if moved is None: return most+order*own
-        moved = moved/p.jitter # For each unit that the inputs were moved by
+        moved = p.size(moved)
         return most+order*torch.maximum(moved, own)+adverse*p.low/2*(moved-2*own).clamp(min=0)

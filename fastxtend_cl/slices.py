@@ -97,7 +97,7 @@ def worst_slice(
         k,one = prod(shape)//shape[d-1],slice(ends[d], ends[d+1])
         if k < 16: continue
         s,sb = (None if o is None else o[one].abs() for o in shifts)
-        size = own[one] if moved is None else torch.maximum(own, moved/allowance.prec.jitter)[one]
+        size = own[one] if moved is None else torch.maximum(own, allowance.prec.size(moved))[one]
         least = most[one]*max(k**-.5, allowance.prec.equal/k) # Roundings of `k` terms, some of them equal
         order = allowance.prec.order()*size # A sum that is off shifts all that hangs on it
         found.append(Worst.of(d-1, s, sb, own[one], factor*(least if sb is None else torch.maximum(sb, least))+order))

@@ -44,17 +44,20 @@ class Yardstick:
 
     def precision(self, k):
         "That of `k`: an activation adds up nothing; what a convolution or a linear layer gives and hands back are dot products"
-        if isinstance(self.call.module, pointwise): return replace(self.prec, sums=1)
-        if not (isinstance(self.call.module, dotted) and k in ('output','input gradient')): return self.prec
-        w = self.call.module.weight
-        return replace(self.prec, sums=max(1, w.numel()/min(w.shape[:2])), dots=True)
+        m = self.call.module
+        if isinstance(m, pointwise): return replace(self.prec, sums=1)
+        if not isinstance(m, dotted): return self.prec
+        prec = replace(self.prec, moves=2**.5 if self.prec.half or m.weight.dim() < 4 else 2.) # Of both factors, and of their planes
+        if k not in ('output','input gradient'): return prec
+        return replace(prec, sums=max(1, m.weight.numel()/min(m.weight.shape[:2])), dots=True)
 
     def with_equal_terms(self, prec):
         "`prec` if roundings of equal terms among what comes in add up"
         zeros = not isinstance(self.call.module, dotted)
         found = [*((h.t, zeros) for h in self.call.ins), *((g, False) for g in self.call.grads or () if torch.is_tensor(g))]
-        equal = max((equal_terms(t, o) for t,o in found if t.is_floating_point() and t.layout == torch.strided), default=0.)
-        return replace(prec, equal=min(equal, prec.sums))
+        bits = 16 if prec.half else min(math.ceil(math.log2(prec.sums)), 16) # As far apart as a sum's last bit
+        equal = (equal_terms(t, prec.sums, bits, o) for t,o in found if t.is_floating_point() and t.layout == torch.strided)
+        return replace(prec, equal=max(equal, default=0.))
 
 # %% ../nbs/36_yardstick.ipynb #bab9b895
 @patch
