@@ -59,10 +59,10 @@ def element(self:Compared, right, dl, moved, eb):
     "The worst element of a piece, relative to itself and the tensor's scale"
     size = right.abs().add_(self.scale)
     one,e = size.new_ones(1),dl.abs().div_(size)
-    if moved is not None: return Worst.of(None, e.view(-1), eb*one, one, self.allowance(eb*one, one, (moved/size).view(-1), False))
+    if moved is not None: return Worst.of(None, e.view(-1), eb*one, one, self.allowance(eb*one, one, (moved/size).view(-1)))
     rows = e.flatten(2).amax(2).view(-1) if e.dim() > 2 else e.view(-1) # What is allowed is the same everywhere
     i,n = int(rows.argmax()),e.numel()//len(rows)
-    res = Worst.of(None, rows[i], eb*one, one, self.allowance(eb*one, one, None, False))
+    res = Worst.of(None, rows[i], eb*one, one, self.allowance(eb*one, one))
     res.index = i*n+int(e.view(-1, n)[i].argmax())
     return res
 
@@ -95,7 +95,7 @@ def at_once(
     "The worst slice of two tensors that differ by no more than is allowed; `None` if that takes a closer look"
     if b.numel() == 0: return None
     wide,equal,parts,allowance = torch.promote_types(torch.float32, b.dtype),[],[],Allowance(prec, grad)
-    share,e = allowance.relative(False),0. # Of an element's size and the tensor's scale together
+    share,e = allowance.relative(),0. # Of an element's size and the tensor's scale together
     for x,z in blocks(b, l):
         d,x = dense(z)-x,x.to(wide)
         if not math.isfinite(p := peak(d)): return None

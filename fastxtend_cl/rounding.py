@@ -25,7 +25,7 @@ class Precision:
     acc:float # Machine epsilon of what its sums are added up in
     tiny:float=0. # Distance of numbers next to zero
     sums:float=1. # Terms of its longest sums
-    dots:bool=False # Are they dot products, with a weight?
+    dots:bool=False # Are they dot products?
     equal:float=0. # `equal_terms` of what it adds up, once someone has asked
     moves:float=1. # How far what cancels out nothing moves, if all that it is made of moves by 1
 
@@ -37,10 +37,10 @@ class Precision:
         acc,sums = min(info.eps, torch.finfo(torch.float32).eps),max((terms(t.shape) for t in ts), default=1.)
         return cls(max(info.eps, low), acc, info.smallest_normal*info.eps, sums)
 
-    def order(self, typical=False):
-        "What the order of a sum can do to an element, or typically to those of a slice, relative to the result"
-        few,many = (16, 4) if not typical else (1, .25) if self.dots else (2, .5)
-        return (few+many*self.sums**.5+self.equal/3)*self.acc
+    def order(self, k=None):
+        "What the order of a sum can do to an element, or to the root mean square of `k` of them, relative to the result"
+        few,many = (16, 4) if k is None else (1, .25) if self.dots else (2, .5)
+        return (few+many*self.sums**.5+self.equal/3)*self.acc*(1 if k is None else 1+3*k**-.5)
 
     @property
     def half(self):
@@ -127,24 +127,24 @@ class Allowance:
     grad:bool=False # Of the gradient of an activation?
     unit:float=1. # What they were divided by
 
-    def rounding(self, typical):
+    def rounding(self, k):
         "How far contiguous is off at least"
-        return ((.75, 2.) if self.grad else (.25, .5))[not typical]*self.prec.low
+        return ((.75, 2.) if self.grad else (.25, .5))[k is None]*self.prec.low
 
-    def relative(self, typical=True):
+    def relative(self, k=None):
         "What is allowed to a size of 1 if nothing else is known"
-        return factor*self.rounding(typical)+self.prec.order(typical)
+        return factor*self.rounding(k)+self.prec.order(k)
 
     def __call__(self,
         eb, # Error of contiguous; `None` if it is not known
         own, # Size of what is looked at
         moved=None, # How much it moves if the inputs do, if known
-        typical=True, # The root mean square of a slice, or a single element?
+        k=None, # Elements that it is the root mean square of; `None` for a single one
     ):
         "Most that channels last may be off"
-        p,tiny,least = self.prec,self.prec.tiny/self.unit,self.rounding(typical)*own
-        if eb is None and moved is None: return self.relative(typical)*own+tiny
-        most,order = factor*(least if eb is None else torch.maximum(eb, least))+tiny,p.order(typical)
+        p,tiny,least = self.prec,self.prec.tiny/self.unit,self.rounding(k)*own
+        if eb is None and moved is None: return self.relative(k)*own+tiny
+        most,order = factor*(least if eb is None else torch.maximum(eb, least))+tiny,p.order(k)
         if moved is None: return most+order*own
         moved = p.size(moved)
         return most+order*torch.maximum(moved, own)+adverse*p.low/2*(moved-2*own).clamp(min=0)

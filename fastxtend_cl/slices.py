@@ -89,7 +89,7 @@ def worst_slice(
     shifts=None, # Mean errors of the slices, and those of contiguous, to compare samples and channels by their means as well
 ) -> Worst:
     "The slice of any dimension, or the mean, that is furthest over what is allowed"
-    ends,most = [0, *accumulate((1, *shape))],allowance(eb, own, moved)
+    ends,most = [0, *accumulate((1, *shape))],allowance(eb, own, moved, slice_sizes(shape, own.device))
     res = Worst.of(None, e, eb, own, most)
     d = next(d for d in range(len(shape)+1) if res.index < ends[d+1])
     res.dim,res.index,found = d-1,res.index-ends[d],[res]

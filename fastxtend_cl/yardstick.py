@@ -47,9 +47,9 @@ class Yardstick:
         m = self.call.module
         if isinstance(m, pointwise): return replace(self.prec, sums=1)
         if not isinstance(m, dotted): return self.prec
-        prec = replace(self.prec, moves=2**.5 if self.prec.half or m.weight.dim() < 4 else 2.) # Of both factors, and of their planes
-        if k not in ('output','input gradient'): return prec
-        return replace(prec, sums=max(1, m.weight.numel()/min(m.weight.shape[:2])), dots=True)
+        prec = replace(self.prec, dots=True, moves=2**.5 if self.prec.half or m.weight.dim() < 4 else 2.) # Of both factors, and of their planes
+        own = k in ('output','input gradient') # Whose sums are shorter than those of the weight's gradient
+        return replace(prec, sums=max(1, m.weight.numel()/min(m.weight.shape[:2]))) if own else prec
 
     def with_equal_terms(self, prec):
         "`prec` if roundings of equal terms among what comes in add up"
