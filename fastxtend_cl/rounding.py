@@ -129,7 +129,7 @@ class Allowance:
 
     def rounding(self, k):
         "How far contiguous is off at least"
-        return ((.75, 2.) if self.grad else (.25, .5))[k is None]*self.prec.low
+        return ((.6, 2.) if self.grad else (.25, .35))[k is None]*self.prec.low
 
     def relative(self, k=None):
         "What is allowed to a size of 1 if nothing else is known"
