@@ -33,14 +33,14 @@ class Compared:
         prec:Precision,
         y=None, # Exact result; contiguous' until it is known
         moved=None, # How much each element moves if the inputs do
-        grad=False, # Is it the gradient of an activation?
+        what='activation', # Or 'gradient' of one, or 'vector'
     ):
         right = b if y is None else y
         self.tensors,self.exact = (right, l, b, moved),y is not None
         self.wide,self.finite = torch.promote_types(torch.float32, right.dtype),math.isfinite(top := peak(right))
         if not self.finite: top = peak(right := right.nan_to_num(0., 0., 0.))
         self.unit = 1. if top == 0 or 1e-12 < top < 1e12 else top # Keeps squares away from the ends of what a number can be
-        self.allowance = Allowance(prec, grad, self.unit)
+        self.allowance = Allowance(prec, what, self.unit)
         norm = torch.linalg.vector_norm(right if self.unit == 1 else right/top, dtype=self.wide)
         self.scale = max(float(norm)/right.numel()**.5, torch.finfo(self.wide).tiny) # Root mean square
 
@@ -90,11 +90,11 @@ def at_once(
     l, # Channels-last result, of the same shape
     prec, # `Precision`
     mean=False, # Compare the mean of each sample and channel as well?
-    grad=False, # Is it the gradient of an activation?
+    what='activation', # Or 'gradient' of one, or 'vector'
 ) -> Worst:
     "The worst slice of two tensors that differ by no more than is allowed; `None` if that takes a closer look"
     if b.numel() == 0: return None
-    wide,equal,parts,allowance = torch.promote_types(torch.float32, b.dtype),[],[],Allowance(prec, grad)
+    wide,equal,parts,allowance = torch.promote_types(torch.float32, b.dtype),[],[],Allowance(prec, what)
     share,e = allowance.relative(),0. # Of an element's size and the tensor's scale together
     for x,z in blocks(b, l):
         d,x = dense(z)-x,x.to(wide)
@@ -119,7 +119,7 @@ def compare_tensors(
     y=None, # Exact result, if known
     moved=None, # How much each element of it moves if the inputs do by `prec.jitter`
     mean=False, # Compare the mean of each sample and channel as well?
-    grad=False, # Is it the gradient of an activation?
+    what='activation', # Or 'gradient' of one, or 'vector'
 ) -> Worst:
     "Measure each slice and each element of `l`; without `y` relative to `b`"
-    return Compared(b, l, prec, y, moved, grad).worst(mean)
+    return Compared(b, l, prec, y, moved, what).worst(mean)

@@ -127,11 +127,13 @@ def copied(t):
     return res
 
 # %% ../nbs/30_held.ipynb #8ef7be44
+_fixed = {bool,int,float,str,tuple,type(None)}
+
 def own_state(m): # Attributes by name
     "Copies of what a module may change in place: lists and the like, tensors that are no parameters, generators"
     res = {}
     for k,v in vars(m).items():
-        if k[0] == '_': continue
+        if k[0] == '_' or type(v) in _fixed: continue
         if isinstance(v, (list,dict,set)): res[k] = copy(v)
         elif isinstance(v, Tensor) and not v.requires_grad: res[k] = v.clone()
         elif isinstance(v, torch.Generator): res[k] = v.clone_state()
