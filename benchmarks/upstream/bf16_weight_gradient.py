@@ -1,9 +1,9 @@
-"""CPU, bfloat16: the weight gradient of a strided 3x3 convolution of a 1x1 image is read from memory that nobody wrote
+"""CPU, bfloat16: the weight gradient of a convolution of a very small image is read from memory that nobody wrote
 
 `Conv2d(256, 512, 3, stride=2, padding=1)` of an image of one pixel, in bfloat16 on a CPU that has AVX512-BF16, in contiguous format
 and in channels last. One pixel meets the middle of the kernel only, so the gradient of all other weights is 0. It is not: parts of it
 are whatever was in memory before, among it NaN and infinity. A ResNet of images that are 16 pixels high and wide does this in its last
-stage.
+stage. So is the gradient of `Conv3d(16, 16, 3, padding=1)` of a clip of 2x2x2 pixels, with a stride of one.
 
 Expected: the same gradient as in float32, but for rounding.
 
@@ -25,6 +25,19 @@ def wrong(n_in, n_out, stride, dtype, layout, seed):
     conv.weight.grad[:, :, 1, 1] = 0
     return (conv.weight.grad != 0).sum().item()
 
+def wrong3d(groups, layout, seed):
+    "How many gradients of a convolution of 2x2x2 pixels are off by more than a tenth of the largest"
+    torch.manual_seed(seed)
+    conv,x = nn.Conv3d(16, 16, 3, padding=1, groups=groups, bias=False).to(memory_format=layout),torch.randn(2, 16, 2, 2, 2)
+    def gradient(dtype):
+        used = [torch.full((n,), float('nan')) for n in (10**3, 10**4, 10**5, 10**6)]
+        del used
+        conv.zero_grad()
+        conv.to(dtype)(x.to(dtype).to(memory_format=layout)).float().square().sum().backward()
+        return conv.weight.grad.float().clone()
+    right = gradient(torch.float32)
+    return (~((gradient(torch.bfloat16)-right).abs() < right.abs().max()/10)).sum().item()
+
 bad = False
 cases = [(c, 2*c, 2, torch.bfloat16) for c in (8, 16, 32, 64, 128, 256)] + [(256, 512, 1, torch.bfloat16), (256, 512, 2, torch.float32)]
 for n_in,n_out,stride,dtype in cases:
@@ -33,6 +46,11 @@ for n_in,n_out,stride,dtype in cases:
         bad |= any(counts)
         setup = f'{n_in} to {n_out} channels, stride {stride}, {dtype}, {layout}'
         print(f'{setup}: {max(counts)} of {n_in*n_out*8} gradients are not 0 (the most of 8 runs)')
+for groups in (1, 16):
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        counts = [wrong3d(groups, layout, seed) for seed in range(8)]
+        bad |= any(counts)
+        print(f'Conv3d of 2x2x2, {groups} groups, bfloat16, {layout}: {max(counts)} of {16*16//groups*27} gradients are wrong')
 with torch.backends.mkldnn.flags(enabled=False): without = wrong(256, 512, 2, torch.bfloat16, torch.channels_last, 0)
 print(f'256 to 512 channels, stride 2, torch.bfloat16, torch.channels_last, without oneDNN: {without}')
 sys.exit(bad)
