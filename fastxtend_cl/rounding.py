@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import prod
 import torch
 
-# %% ../nbs/28_rounding.ipynb #ed1eefba
+# %% ../nbs/28_rounding.ipynb #3afff98f
 def terms(
     shape, # Of an image, of tokens (batch, tokens, features), of a weight or a vector
 ): # Of the sums over all but its channels
@@ -25,6 +25,7 @@ def spread(
     "How much larger the root mean square of an error may be where few elements make it, as one may be far off"
     return 1+3*k**-.5
 
+# %% ../nbs/28_rounding.ipynb #ed1eefba
 @dataclass
 class Precision:
     "What a module calculates in"
@@ -137,7 +138,7 @@ def sum_moves(
 
 # %% ../nbs/28_rounding.ipynb #62cb3e67
 factor,adverse = 2,8
-floors = dict(activation=(.25, .5), gradient=(.6, 2.), vector=(.25, .35)) # In epsilons: of many elements, and of a single one
+floors = dict(activation=(.25, .5), gradient=(.55, 2.), vector=(.25, .35)) # In epsilons: of many elements, and of a single one
 
 @dataclass
 class Allowance:
@@ -148,7 +149,8 @@ class Allowance:
 
     def rounding(self, spread):
         "How far contiguous is off at least"
-        return floors[self.what][spread is None]*self.prec.low
+        many,one = floors[self.what]
+        return (one if spread is None else many*spread)*self.prec.low
 
     def relative(self, spread=None):
         "What is allowed to a size of 1 if nothing else is known"

@@ -49,7 +49,8 @@ class Yardstick:
         m = self.call.module
         if isinstance(m, pointwise): return replace(self.prec, sums=1)
         if not isinstance(m, dotted): return self.prec
-        prec = replace(self.prec, dots=True, moves=2**.5 if self.prec.half or m.weight.dim() < 4 else 2.) # Of both factors, and of their planes
+        moves = 2**.5 if self.prec.half or m.weight.dim() < 4 else 2. # Both factors move, and their planes may
+        prec = replace(self.prec, dots=True, moves=moves)
         own = k in ('output','input gradient') # Whose sums are shorter than those of the weight's gradient
         return replace(prec, sums=max(1, m.weight.numel()/min(m.weight.shape[:2]))) if own else prec
 
@@ -60,6 +61,19 @@ class Yardstick:
         bits = 16 if prec.half else min(math.ceil(math.log2(prec.sums)), 16) # As far apart as a sum's last bit
         equal = (equal_terms(t, prec.sums, bits, o) for t,o in found if t.is_floating_point() and t.layout == torch.strided)
         return replace(prec, equal=max(equal, default=0.))
+
+# %% ../nbs/36_yardstick.ipynb #418b71d7
+summing = nn.modules.batchnorm._BatchNorm,nn.modules.conv._ConvNd,nn.GroupNorm,nn.Linear
+
+@patch
+def summed(self:Yardstick, k):
+    "A tensor of which `k` is the sum for each channel, and the share of it that is added up; `None` if it is no plain sum"
+    m,g,x = self.call.module,(self.call.grads or (None,))[0],self.call.ins[0].t if self.call.ins else None
+    t,share = (g, 1.) if k == 'bias gradient' and isinstance(m, summing) else (x, getattr(m, 'momentum', None))
+    plain = k in ('bias gradient','running_mean') and type(m).__module__.startswith('torch.nn.') # A subclass may do more
+    known = plain and share and torch.is_tensor(t) and t.dim() > 1 and (t.dim() != 3 or isinstance(m, nn.Linear))
+    if not known or t.shape[1 if t.dim() > 3 else -1] != len(self.b[k]): return None,0. # Of an image without a batch, for instance
+    return t,share/(terms(t.shape) if k == 'running_mean' else 1)
 
 # %% ../nbs/36_yardstick.ipynb #bab9b895
 @patch
@@ -74,17 +88,6 @@ def exact(self:Yardstick, k):
         try: self.exacts.update({k:None, **self.run(k, exactly(self.dtype))})
         except Exception: self.exacts[k] = None
     return self.exacts[k]
-
-summing = nn.modules.batchnorm._BatchNorm,nn.modules.conv._ConvNd,nn.GroupNorm,nn.Linear
-
-@patch
-def summed(self:Yardstick, k):
-    "A tensor of which `k` is the sum for each channel, and the share of it that is added up; `None` if it is no plain sum"
-    m,g,x = self.call.module,(self.call.grads or (None,))[0],self.call.ins[0].t if self.call.ins else None
-    t,share = (g, 1.) if k == 'bias gradient' and isinstance(m, summing) else (x, m.momentum) if k == 'running_mean' else (None, None)
-    known = share and torch.is_tensor(t) and t.dim() > 1 and (t.dim() != 3 or isinstance(m, nn.Linear))
-    if not known or t.shape[1 if t.dim() > 3 else -1] != len(self.b[k]): return None,0. # Of an image without a batch, for instance
-    return t,share/(terms(t.shape) if k == 'running_mean' else 1)
 
 settles = {0:.35, 1:.5, 3:.6, 7:.7, 15:1} # Runs before: up to which share of what is allowed they settle it, as a few may be chance
 
