@@ -54,8 +54,8 @@ def run(seed, amp):
     try: p = channelslast_parity(model, x, loss_func=losses[loss], amp=amp, progress=False)
     except (RuntimeError,ValueError) as e: return dict(row, ok=None, error=str(e)[:80])  # Too small for a batch norm or a pool
     def said(r):
-        layer = str(model[int(r.path)]) if r.path else 'all'
-        return dict(layer=layer, result=r.what, where=r.where, error=f'{r.error:.1e}', over=f'{r.over:.2f}')
+        layer,contiguous = str(model[int(r.path)]) if r.path else 'all','' if r.contiguous is None else f'{r.contiguous:.1e}'
+        return dict(layer=layer, result=r.what, where=r.where, error=f'{r.error:.1e}', contiguous=contiguous, over=f'{r.over:.2f}')
     more = {} if p.ok else dict(input=list(x.shape), loss=loss, differing=[said(r) for r in p.differing])
     return dict(row, ok=p.ok, tensors=len(p.rows), **more)
 

@@ -68,12 +68,14 @@ summing = nn.modules.batchnorm._BatchNorm,nn.modules.conv._ConvNd,nn.GroupNorm,n
 @patch
 def summed(self:Yardstick, k):
     "A tensor of which `k` is the sum for each channel, and the share of it that is added up; `None` if it is no plain sum"
-    m,g,x = self.call.module,(self.call.grads or (None,))[0],self.call.ins[0].t if self.call.ins else None
-    t,share = (g, 1.) if k == 'bias gradient' and isinstance(m, summing) else (x, getattr(m, 'momentum', None))
-    plain = k in ('bias gradient','running_mean') and type(m).__module__.startswith('torch.nn.') # A subclass may do more
-    known = plain and share and torch.is_tensor(t) and t.dim() > 1 and (t.dim() != 3 or isinstance(m, nn.Linear))
-    if not known or t.shape[1 if t.dim() > 3 else -1] != len(self.b[k]): return None,0. # Of an image without a batch, for instance
-    return t,share/(terms(t.shape) if k == 'running_mean' else 1)
+    m,x = self.call.module,self.call.ins[0].t if self.call.ins else None
+    if not type(m).__module__.startswith('torch.nn.'): return None,0. # It may do more
+    if k == 'bias gradient' and isinstance(m, summing): t,share = (self.call.grads or (None,))[0],1.
+    elif k == 'running_mean' and m.momentum: t,share = x,m.momentum/terms(x.shape)
+    else: return None,0.
+    unclear = not torch.is_tensor(t) or t.dim() < 2 or t.dim() == 3 and not isinstance(m, nn.Linear)
+    if unclear or t.shape[1 if t.dim() > 3 else -1] != len(self.b[k]): return None,0. # Which are its channels, if there is no batch?
+    return t,share
 
 # %% ../nbs/36_yardstick.ipynb #bab9b895
 @patch
