@@ -6,15 +6,14 @@
 __all__ = ['BenchRow', 'ChannelsLastBench']
 
 # %% ../nbs/45_bench_report.ipynb #a3cce578
-import json, math
+import math
 from dataclasses import asdict, dataclass, field
-from html import escape
-from pathlib import Path
 import matplotlib.pyplot as plt, pandas as pd
 from fastcore.basics import patch
 
 # %% ../nbs/45_bench_report.ipynb #fa66ee79
 from .outcome import Sameness
+from .report import Report
 from .timing import Speedup
 from .trial_config import TrialConfig
 
@@ -48,8 +47,9 @@ class BenchRow:
 
 # %% ../nbs/45_bench_report.ipynb #3c6a1c6f
 @dataclass(repr=False, eq=False)
-class ChannelsLastBench:
+class ChannelsLastBench(Report):
     "What `channelslast_bench` measured: a row for each configuration"
+    figures = 'ms','speed-up','error','allowed','MB'
     rows:list # Of `BenchRow`; the first is the base
     noise:float # How far from 1 the speed-up of equal configurations may be
     env:dict # Device, versions, shapes
@@ -98,8 +98,8 @@ def verdict(self:ChannelsLastBench):
 def _text(x, spec): return '' if x is None or math.isinf(x) and spec != '.0e' else '0' if x == 0 else format(x, spec)
 
 @patch
-def table(self:ChannelsLastBench):
-    "What was tried, in at most 80 columns"
+def cells(self:ChannelsLastBench):
+    "What was tried"
     rows = [r for r in self.rows if r.speedup or r.sameness]
     short = max((len(str(r.config)) for r in rows), default=0) > 24
     two = lambda x: f'{x:.2f}' if x < 10 else f'{x:.1f}'
@@ -107,14 +107,14 @@ def table(self:ChannelsLastBench):
         if not r.speedup: return ''
         half = (r.speedup.high-r.speedup.low)/2
         return two(r.speedup.ratio) + (f' ±{two(half)}' if half < 10 else ' ±>10')*(r is not self.rows[0])
-    def cells(r):
+    def row(r):
         same,name,ms = r.sameness,str(r.config),r.step_s and r.step_s*1000
         if short: name = name.replace('channels_last', 'ch_last')
         return {'':'→' if r is self.best_row else '', 'configuration':name, 'ms':_text(ms, '.1f' if (ms or 0) < 1e4 else '.0f'),
             'speed-up':speed(r), ' ':r.verdict, 'same':{True:'yes', False:'NO', None:'?'}[r.same],
             'error':_text(same and same.error, '.0e'), 'allowed':_text(same and same.allowed, '.0e'),
             **({'MB':_text(r.memory and r.memory/2**20, '.0f')} if any(o.memory for o in rows) else {})}
-    return pd.DataFrame([cells(r) for r in rows])
+    return [row(r) for r in rows]
 
 def _grouped(title, pairs):
     "One line of configurations, by the reason they have in common"
@@ -123,27 +123,15 @@ def _grouped(title, pairs):
     return [f'{title}: ' + '; '.join(f"{', '.join(v)} ({k})" for k,v in by.items())] if by else []
 
 @patch(as_prop=True)
-def remarks(self:ChannelsLastBench):
-    "Lines below the table"
+def lines(self:ChannelsLastBench):
+    "What has no row in the table, where it was measured, and the line of code"
     res = _grouped('skipped', [(r, r.note) for r in self.rows if r.note and not r.speedup])
     res += _grouped('another result', [(r, f'{r.sameness.where}') for r in self.rows if r.same is False])
     res += _grouped('cannot tell', [(r, r.sameness.where) for r in self.rows if r.sameness and r.same is None])
     loader = '' if self.loader_s is None else f', data loading {self.loader_s*1000:.1f} ms a batch'
     where = f"{self.env['device']}, torch {self.env['torch']}, batch {self.env['shapes']}"
     noise = f'{self.noise:.1%}' if self.noise < 1 else 'over 100%'
-    return res + self.notes + [f'noise {noise}{loader}, {where}']
-
-# %% ../nbs/45_bench_report.ipynb #2789ab7e
-@patch
-def __str__(self:ChannelsLastBench): return '\n'.join([self.table().to_string(index=False), *self.remarks, self.verdict, self.code])
-@patch
-def __repr__(self:ChannelsLastBench): return str(self)
-
-@patch
-def _repr_html_(self:ChannelsLastBench):
-    lines = '<br>'.join(map(escape, self.remarks))
-    table = self.table().to_html(index=False, border=0)
-    return f'<p><b>{escape(self.verdict)}</b></p>{table}<p><small>{lines}</small></p><pre>{escape(self.code)}</pre>'
+    return [f'- {o}' for o in (*res, *self.notes, f'noise {noise}{loader}, {where}')] + ['- to use it:', f'    {self.code}']
 
 # %% ../nbs/45_bench_report.ipynb #32e8ce75
 @patch
@@ -175,23 +163,12 @@ def df(self:ChannelsLastBench):
         **get(r.speedup, 'low', 'high'), verdict=r.verdict, same=r.same, **get(r.sameness, 'where', 'error', 'allowed'),
         memory_mb=r.memory and r.memory/2**20, note=r.note, best=r is self.best_row) for r in self.rows])
 
-def _plain(x):
-    "`x` with `None` for what JSON has no number for"
-    if isinstance(x, dict): return {k:_plain(v) for k,v in x.items()}
-    if isinstance(x, (list,tuple)): return [_plain(o) for o in x]
-    return None if isinstance(x, float) and not math.isfinite(x) else x
-
 @patch
-def to_json(self:ChannelsLastBench,
-    path=None # File to write, if any
-) -> str: # Rows, best, noise, device, versions and shapes
-    "Everything measured, as JSON"
+def as_dict(self:ChannelsLastBench):
+    "Rows, best, noise, device, versions and shapes"
     rows = [{**asdict(r), 'config':str(r.config), 'code':r.config.code, 'verdict':r.verdict} for r in self.rows]
-    all = dict(best=str(self.best), verdict=self.verdict, code=self.code, noise=self.noise, loader_s=self.loader_s, notes=self.notes,
+    return dict(best=str(self.best), verdict=self.verdict, code=self.code, noise=self.noise, loader_s=self.loader_s, notes=self.notes,
         environment=self.env, rows=rows)
-    res = json.dumps(_plain(all), indent=1, allow_nan=False)
-    if path is not None: Path(path).write_text(res, encoding='utf-8')
-    return res
 
 @patch
 def compare(self:ChannelsLastBench, other):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['exit_codes', 'CommandError', 'command_parser', 'own_warnings', 'run_command', 'find_arch', 'find_device',
-           'find_precisions', 'check_files', 'bench_dls', 'wrapped', 'bench_text', 'bench']
+           'find_precisions', 'check_files', 'bench_dls', 'bench']
 
 # %% ../nbs/50_cli.ipynb #d75fd871
 import logging, os, sys, warnings
@@ -158,15 +158,6 @@ def bench_dls(
     if len(dls.train_ds) < bs: raise CommandError(f'bs {bs} is more than the {len(dls.train_ds)} images to train with')
     return dls
 
-# %% ../nbs/50_cli.ipynb #670321cb
-def wrapped(*lines): return '\n'.join(fill(o, 80) for o in lines)
-
-def bench_text(
-    res:ChannelsLastBench
-) -> str: # Lines of at most 80 characters
-    "A bench for a terminal"
-    return f'{res.table().to_string(index=False)}\n\n{wrapped(*res.remarks)}\n\n{wrapped(res.verdict)}'
-
 # %% ../nbs/50_cli.ipynb #e239b517
 def bench(
     path:str=None, # Folder of images with a sub-folder for each class; the default is scikit-learn's digits, or its photographs for a unet
@@ -194,7 +185,7 @@ def bench(
     learn.unfreeze()
     try: res = learn.channelslast_bench(amp_modes=amps, compile=compile, train=not infer, budget=budget)
     except ValueError as e: raise CommandError(str(e)) from e
-    print(f'{bench_text(res)}\n{res.code}')
+    print(res)
     if json: res.to_json(json)
     if plot: res.plot().figure.savefig(plot, bbox_inches='tight', dpi=110)
     return res

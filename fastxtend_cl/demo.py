@@ -6,7 +6,6 @@
 __all__ = ['KeepNorms', 'norms', 'demo_learner', 'Copies', 'copies', 'Epoch', 'train_both', 'drift', 'runs_table', 'Demo', 'demo']
 
 # %% ../nbs/51_demo.ipynb #88a11824
-import json as jsonlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from time import perf_counter
@@ -19,8 +18,9 @@ import fastxtend_cl.callback.bench # noqa: gives `Learner` its bench
 from .callback.amp import default_amp_mode
 from .callback.channelslast import *
 from .callback.summary import *
-from .cli import CommandError, bench_dls, bench_text, check_files, find_arch, find_device, find_precisions, wrapped
+from .cli import CommandError, bench_dls, check_files, find_arch, find_device, find_precisions
 from .outcome import nudge_tensors
+from .report import Report, text_table, wrapped
 from .trial_config import TrialConfig
 from .utils import less_random
 
@@ -109,17 +109,17 @@ def drift(runs, i):
 # %% ../nbs/51_demo.ipynb #d3c68e47
 def runs_table(runs):
     "The runs side by side, epoch by epoch, in lines of at most 80 characters"
-    lines = [f'{"":22}' + ''.join(f'{k:>19}' for k in runs)]
-    for i in range(len(first(runs.values()))):
-        for j,(label,digits) in enumerate({'train_loss':4, 'valid_loss':4, 'accuracy':3, 'seconds':1}.items()):
-            head = f'epoch {i+1}' if j == 0 else ''
-            lines.append(f'{head:9}{label.replace("_"," "):13}' + ''.join(f'{getattr(o[i], label):19.{digits}f}' for o in runs.values()))
-    return '\n'.join(lines)
+    figures = {'train_loss':4, 'valid_loss':4, 'accuracy':3, 'seconds':1}
+    def row(i, label, n): return {k:f'{getattr(o[i], label):.{n}f}' for k,o in runs.items()}
+    cells = [{'':f'epoch {i+1}' if label == 'train_loss' else '', ' ':label.replace('_', ' '), **row(i, label, n)}
+        for i in range(len(first(runs.values()))) for label,n in figures.items()]
+    return '\n'.join(text_table(cells, runs))
 
 # %% ../nbs/51_demo.ipynb #cd849bf0
-@dataclass
-class Demo:
+@dataclass(repr=False)
+class Demo(Report):
     "What the demo found, step by step; `None` for what it did not come to"
+    figures = 'MB copied a step',
     options:dict
     copies:list = None
     bench:object = None
@@ -139,16 +139,15 @@ class Demo:
         gain = f'Gained: a step {row.speedup.ratio:.2f} times as fast' if row.verdict == 'faster' else 'Nothing gained in time here'
         return f'{gain}: {row.config.code}'
 
-    def to_json(self,
-        path=None, # File to write, if any
-    ) -> str:
-        "All of it as JSON"
+    @property
+    def lines(self): return [self.same] if self.runs else []
+    def cells(self): return [{'':o.way, 'MB copied a step':f'{o.mb:.1f}'} for o in self.copies or ()]
+
+    def as_dict(self):
+        "All of it"
         runs = self.runs and {k:[asdict(o) for o in v] for k,v in self.runs.items()}
-        res = dict(options=self.options, verdict=self.verdict, copies=self.copies and [asdict(o) for o in self.copies],
-            bench=self.bench and jsonlib.loads(self.bench.to_json()), runs=runs)
-        text = jsonlib.dumps(res, indent=1)
-        if path is not None: Path(path).write_text(text, encoding='utf-8')
-        return text
+        return dict(options=self.options, verdict=self.verdict, copies=self.copies and [asdict(o) for o in self.copies],
+            bench=self.bench and self.bench.as_dict(), runs=runs)
 
 # %% ../nbs/51_demo.ipynb #cd849bf2
 @patch
@@ -176,14 +175,14 @@ def _tell(res, learn, amps, epochs, lr, budget):
     print('1. Convert, and prove it: what one training step copies inside the model')
     res.copies = copies(learn)
     for o in res.copies: print(f'   {o.way:26}{o.mb:7.1f} MB')
-    print(wrapped(f'{res.copies[0].way}: {res.copies[0].verdict}'))
+    print(*wrapped(f'{res.copies[0].way}: {res.copies[0].verdict}'), sep='\n')
     print('\n2. Measure: the same step in each format and precision', flush=True)
     res.bench = deepcopy(learn).channelslast_bench(amp_modes=amps, budget=budget)
     if res.bench.interrupted: raise KeyboardInterrupt
-    print(f'{bench_text(res.bench)}\n\n3. Train both ways, and see that it is the same', flush=True)
+    print(f'{res.bench}\n\n3. Train both ways, and see that it is the same', flush=True)
     config = res.bench.best if res.bench.best != TrialConfig() else TrialConfig('channels_last')
     res.runs = train_both(learn, config, epochs, lr)
-    print(f'{runs_table(res.runs)}\n\n{wrapped(res.same)}\n{res.verdict}')
+    print(runs_table(res.runs), '', *wrapped(res.same, res.verdict), sep='\n')
 
 # %% ../nbs/51_demo.ipynb #cda0e5a6
 def demo(

@@ -6,12 +6,12 @@
 __all__ = ['ParityRow', 'percent', 'share', 'ChannelsLastParity', 'report_program']
 
 # %% ../nbs/35_parity_report.ipynb #e7f125c1
-import json, math
+import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from fastcore.basics import patch
 import torch
 from torch import nn # noqa: F401: a layer's `repr` is looked up there
+from .report import Report
 
 # %% ../nbs/35_parity_report.ipynb #44eb253a
 @dataclass
@@ -45,22 +45,20 @@ def share(x):
 
 
 # %% ../nbs/35_parity_report.ipynb #02ae74fe
-class ChannelsLastParity:
+@dataclass(repr=False, eq=False)
+class ChannelsLastParity(Report):
     "What `channelslast_parity` found"
-    def __init__(self,
-        rows, # `ParityRow`s
-        random, # Paths of modules that draw random numbers, and were not compared
-        left_out, # Reason by path of each module that was left out
-        advice, # What to do, in paragraphs
-        modules, # How many modules were compared
-        precision, # 'fp32', 'tf32', 'bf16' or 'fp16'
-        mode, # 'training' or 'inference'
-        device, # Where it ran
-        error=None, # Why nothing was compared, if so
-    ):
-        self.rows = sorted(rows, key=lambda r: (r.ok, -r.over))
-        self.random,self.left_out,self.advice,self.modules = random,left_out,advice,modules
-        self.precision,self.mode,self.device,self.error,self.torch = precision,mode,str(device),error,torch.__version__
+    rows:list # `ParityRow`s, first those that differ, then by how near they come to what is allowed
+    random:list # Paths of modules that draw random numbers, and were not compared
+    left_out:dict # Reason by path of each module that was left out
+    advice:list # What to do, in paragraphs
+    modules:int # How many modules were compared
+    precision:str # 'fp32', 'tf32', 'bf16' or 'fp16'
+    mode:str # 'training' or 'inference'
+    device:str # Where it ran
+    error:str=None # Why nothing was compared, if so
+    torch:str=torch.__version__
+    def __post_init__(self): self.rows,self.device = sorted(self.rows, key=lambda r: (r.ok, -r.over)),str(self.device)
 
     @property
     def differing(self):
@@ -103,67 +101,23 @@ def verdict(self:ChannelsLastParity):
     differs = r.note if r.error is None else f'differs by {percent(r.error)}{than}'
     return f'`{r.path}` ({r.cls}): {r.what}{where} {differs}{more}'
 
-@patch
-def lines(self:ChannelsLastParity):
-    "The verdict, what to do, what was not compared"
-    res = [self.verdict, *self.advice]
-    if self.random: res.append('Random, not compared: '+', '.join(self.random))
-    return res+[f'Left out: {k}: {v}' for k,v in self.left_out.items()]
-
 # %% ../nbs/35_parity_report.ipynb #4489d8a2
-@patch
-def __str__(self:ChannelsLastParity):
-    from textwrap import wrap
-    def wrapped(p): return [p] if p.startswith('    ') or len(p) <= 80 else wrap(p, 80, break_long_words=False, subsequent_indent='  ')
-    head = [o for l in self.lines() for p in l.splitlines() for o in wrapped(p)]
-    cell = lambda s, n: (s if len(s) <= n else '…'+s[1-n:]).ljust(n)
-    def line(r):
-        figures = f'{percent(r.error):>6} {percent(r.contiguous):>6} {percent(r.allowed):>7} {share(r.over):>6}'
-        return f"{cell(r.path, 24)} {cell(r.what+(', '+r.where if r.where else ''), 25)} {figures}"
-    rows = [line(r) for r in self.worst[:12]]
-    title = f"{'module':24} {'worst of it':25} {'error':>6} {'contig':>6} {'allowed':>7} {'share':>6}"
-    more = [f'... {len(self.worst)-12} modules more: see .df'] if len(self.worst) > 12 else []
-    return '\n'.join([*head, *([title, *rows, *more] if rows else [])])
+ChannelsLastParity.row_type,ChannelsLastParity.figures = ParityRow,('error','contig','allowed','share')
 
-@patch
-def __repr__(self:ChannelsLastParity): return str(self)
-
-# %% ../nbs/35_parity_report.ipynb #ebc8c82b
-@patch
-def _repr_html_(self:ChannelsLastParity):
-    import re
-    from html import escape
-    head,*rest = [re.sub('`(.+?)`', r'<code>\1</code>', escape(o)) for o in self.lines()]
-    cols = ['module','worst of it','channels last','contiguous','allowed','share of that','']
-    def row(r):
-        figures = [percent(o) for o in (r.error, r.contiguous, r.allowed)]
-        return [f'{r.path} ({r.cls})', r.what+(r.where and f', {r.where}'), *figures, share(r.over), '' if r.ok else 'differs']
-    def line(r):
-        style = '' if r.ok else ' style="color:#d1495b"'
-        return f"<tr{style}>{''.join(f'<td>{escape(str(o))}</td>' for o in row(r))}</tr>"
-    body = ''.join(map(line, self.worst[:20]))
-    more = f'<p>{len(self.worst)-20} modules more: see <code>.df</code></p>' if len(self.worst) > 20 else ''
-    return f"<p><b>{head}</b></p>" + ''.join(f'<pre>{o}</pre>' if '\n' in o else f'<p>{o}</p>' for o in rest) + (
-        f"<table><tr>{''.join(f'<th>{o}</th>' for o in cols)}</tr>{body}</table>{more}" if body else '')
-
-# %% ../nbs/35_parity_report.ipynb #33f6b4ba
 @patch(as_prop=True)
-def df(self:ChannelsLastParity):
-    "All rows as a `DataFrame`, those that differ first, then by how close they come to what is allowed"
-    import pandas as pd
-    return pd.DataFrame([asdict(r) for r in self.rows], columns=list(ParityRow.__dataclass_fields__))
+def lines(self:ChannelsLastParity):
+    "What to do, and what was not compared"
+    rand = [f"Random, not compared: {', '.join(self.random)}"] if self.random else []
+    return [f'- {o}' for o in (*self.advice, *rand, *(f'Left out: {k}: {v}' for k,v in self.left_out.items()))]
 
 @patch
-def to_json(self:ChannelsLastParity,
-    path=None # File to write, if any
-) -> str: # Verdict, advice, rows, device and versions as JSON
-    "Everything found, as JSON; a number that is not finite is a string"
-    safe = lambda v: str(v) if isinstance(v, float) and not math.isfinite(v) else v
-    keys = 'verdict','ok','advice','random','left_out','modules','precision','mode','device','torch','error'
-    rows = [{k:safe(v) for k,v in asdict(r).items()} for r in self.rows]
-    res = json.dumps({**{k:getattr(self, k) for k in keys}, 'rows':rows}, indent=1)
-    if path is not None: Path(path).write_text(res, encoding='utf-8')
-    return res
+def cells(self:ChannelsLastParity):
+    "The worst of each module"
+    return [{'':'' if r.ok else 'differs', 'module':r.path, 'layer':r.cls, 'worst of it':r.what+(r.where and f', {r.where}'),
+        'error':percent(r.error), 'contig':percent(r.contiguous), 'allowed':percent(r.allowed), 'share':share(r.over)} for r in self.worst]
+
+@patch
+def as_dict(self:ChannelsLastParity): return dict(verdict=self.verdict, ok=self.ok) | asdict(self)
 
 # %% ../nbs/35_parity_report.ipynb #d680e335
 @patch
