@@ -371,6 +371,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'fastxtend_cl/layers.py'),
                                      'fastxtend_cl.layers._loses': ('layers.html#_loses', 'fastxtend_cl/layers.py'),
                                      'fastxtend_cl.layers.replace_layers': ('layers.html#replace_layers', 'fastxtend_cl/layers.py'),
+                                     'fastxtend_cl.layers.replaceable': ('layers.html#replaceable', 'fastxtend_cl/layers.py'),
                                      'fastxtend_cl.layers.restore_layers': ('layers.html#restore_layers', 'fastxtend_cl/layers.py')},
             'fastxtend_cl.memory_format': { 'fastxtend_cl.memory_format._apply': ( 'memory_format.html#_apply',
                                                                                    'fastxtend_cl/memory_format.py'),
