@@ -101,10 +101,14 @@ class Story:
 # %% ../nbs/23_story.ipynb #15cc541b
 def _spread(a): return a.order == 'ambiguous' and 0 in a.stride  # As a mean spreads its gradient over an image
 
+_for_images = 'conv','pool','upsample','batch_norm','instance_norm','group_norm','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
+
 class Operands:
     "What one call takes: weights, activations, the images and kin among these, and a loss that nothing has restored yet"
     def __init__(self, story, call):
         self.story,self.call,self.past_of = story,call,story.past_of
+        filters = call.inputs[1:2] if 'conv' in call.op and call.phase == 'forward' else []
+        for past in map(self.past_of, filters): past.weight = past.weight or not past.kin  # Held by no module
         pasts = [(s, self.past_of(s)) for s in call.inputs]
         acts = [(a, past) for a,past in pasts if not past.weight and a.shape]  # A number is none
         self.weights,self.acts = [s for s,past in pasts if past.weight],[a for a,_ in acts]
@@ -122,7 +126,7 @@ class Operands:
         "What this call shows of activation `a`: that it is in channels last again, that its loss goes on to here, that it is an image"
         if a.order == 'channels_last': past.loss = None
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
-        if not a.order or not any(o in self.call.op for o in ('conv','pool','upsample')): return
+        if not a.order or not any(o in self.call.op for o in _for_images): return
         if past.kin or 'conv' in self.call.op: past.image = past.kin = True
         if past.loss and past.loss.before != 'ambiguous': self.confirm(a)
 
@@ -143,7 +147,8 @@ class Scene(Operands):
     def past(self, o):
         "What the result `o` has been through"
         if self.is_weight(o): return Past(weight=True)
-        if len(o.shape) < 3: return Past(loss=self.outside)
+        if (source := self.story.past.get(self.call.casts.get(o.storage))) and not source.kin: return Past()
+        if len(o.shape) < 3: return Past(kin=bool(self.kin), loss=self.outside)
         image = o.order not in (None,'other') and ('conv' in self.call.op or any(self.past_of(a).image for a in self.images))
         return Past(image, bool(self.kin), self.loss_of(o))
 
@@ -161,8 +166,9 @@ class Scene(Operands):
         if self.outside: return self.outside
         if o.order == 'contiguous' and self.last: return self.loses('channels_last')
         if o.order == 'contiguous' and self.images and all(a.order == 'ambiguous' for a in self.images): return self.loses('ambiguous')
-        rearranged = any(a.permuted or (a.order is None and not a.dense) for a in self.kin)
-        if rearranged and o.order != 'ambiguous' and not o.permuted: return self.loses('other')
+        rearranged = [a.bytes for a in self.kin if a.permuted or (a.order is None and not a.dense)]
+        whole = o.order != 'ambiguous' or o.bytes in rearranged  # Else it may be a pooled one
+        if rearranged and whole and not o.permuted: return self.loses('other')
 
     def loses(self, before):
         "The row of the loss; 'copied' while only what follows can tell whether it is one"
