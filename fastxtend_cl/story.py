@@ -6,7 +6,8 @@
 __all__ = ['SummaryRow', 'merged', 'Past', 'Story', 'Operands', 'Scene']
 
 # %% ../nbs/23_story.ipynb #f3e55d4f
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import torch
 
 # %% ../nbs/23_story.ipynb #c9e6437a
 from .watch import copying
@@ -90,7 +91,8 @@ class Story:
         "What `call` made, or changed in place, and what it copied"
         scene = Scene(self, call)
         made = [s for s in call.made if s.dtype.is_floating_point or s.dtype.is_complex]
-        for o in made + (call.inputs[:1] if call.op.endswith('_') else []): self.past[o.storage] = scene.past(o)
+        for o in made + (call.inputs[:1] if call.op.endswith('_') else []):
+            if o.storage is not None: self.past[o.storage] = scene.past(o)
         for o in made:
             past = self.past[o.storage]
             if o.order and not past.weight: self.activation_bytes += o.bytes
@@ -107,8 +109,6 @@ class Operands:
     "What one call takes: weights, activations, the images and kin among these, and a loss that nothing has restored yet"
     def __init__(self, story, call):
         self.story,self.call,self.past_of = story,call,story.past_of
-        filters = call.inputs[1:2] if 'conv' in call.op and call.phase == 'forward' else []
-        for past in map(self.past_of, filters): past.weight = past.weight or not past.kin  # Held by no module
         pasts = [(s, self.past_of(s)) for s in call.inputs]
         acts = [(a, past) for a,past in pasts if not past.weight and a.shape]  # A number is none
         self.weights,self.acts = [s for s,past in pasts if past.weight],[a for a,_ in acts]
@@ -140,22 +140,19 @@ class Scene(Operands):
     "What one call makes of that"
     lost = None # The row of the loss, if it lost the format
     def row(self, kind, cause, before, after, **kwargs):
-        op = 'sum of gradients' if self.call.gathers else self.call.op
+        summed = self.call.op.startswith('add')
+        op = self.call.op if not self.call.gathers else 'sum of gradients' if summed else f'{self.call.op} of a hook'
         self.story.rows.append(SummaryRow(self.call.module or '', op, self.call.phase, kind, cause, before, after, **kwargs))
         return self.story.rows[-1]
 
     def past(self, o):
         "What the result `o` has been through"
-        if self.is_weight(o): return Past(weight=True)
-        if (source := self.story.past.get(self.call.casts.get(o.storage))) and not source.kin: return Past()
+        cast_of,like_weight = self.story.past.get(self.call.casts.get(o.storage)),o.shape in self.weight_shapes
+        if cast_of and all(c.to.storage != o.storage for c in self.call.copies): return replace(cast_of)
+        if not cast_of and (self.about_weights or self.call.phase == 'backward' and like_weight): return Past(weight=True)
         if len(o.shape) < 3: return Past(kin=bool(self.kin), loss=self.outside)
         image = o.order not in (None,'other') and ('conv' in self.call.op or any(self.past_of(a).image for a in self.images))
         return Past(image, bool(self.kin), self.loss_of(o))
-
-    def is_weight(self, o):
-        "Is the result `o` made from weights alone, a weight's cast, or its gradient?"
-        if source := self.story.past.get(self.call.casts.get(o.storage)): return source.weight
-        return self.about_weights or self.call.phase == 'backward' and o.shape in self.weight_shapes
 
     def loss_of(self, o):
         "What made `o` contiguous: a loss before this call or outside of the model, or this call, if it did"
@@ -172,7 +169,8 @@ class Scene(Operands):
 
     def loses(self, before):
         "The row of the loss; 'copied' while only what follows can tell whether it is one"
-        mixed = [a for a in self.acts+self.weights if a.order == 'contiguous' and a.dtype.is_floating_point] if self.last else []
+        types = (a for a in self.acts+self.weights if a.dtype.is_floating_point or a.dtype is torch.bool)
+        mixed = [a for a in types if a.order == 'contiguous'] if self.last else []
         owners = {'weights' if o.weight else o.loss.cause if o.loss else 'model' for o in map(self.past_of, mixed)}
         kind,operands = 'lost' if before == 'channels_last' else 'copied',', '.join(sorted(owners))
         self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=operands)

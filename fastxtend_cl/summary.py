@@ -16,10 +16,12 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 # %% ../nbs/26_summary.ipynb #b9cff4e0
 from .hazards import crash_prone
+from .layers import replaceable
 from .memory_format import apply_channels_last, memory_format, to_channelslast
+from .report import first_line
 from .story import Story
 from .summary_report import ChannelsLastSummary, SummaryError
-from .untouched import address, modules_of, tensors, uncollected, untouched, with_tensors
+from .untouched import RngStates, address, leaves_of, modules_of, tensors, uncollected, untouched, with_tensors
 from .watch import Tape, module_ranges, profiled
 
 # %% ../nbs/26_summary.ipynb #d4357e08
@@ -30,7 +32,7 @@ def _plain():
 
 def _step(model, args, loss_func, autocast, whole, backward):
     "Run one forward and one backward pass: how far it came, and what broke"
-    (inputs,kwargs,targets),stage = args,'forward'
+    (inputs,kwargs,targets),stage,grads = args,'forward',[]
     try:
         with autocast:
             with whole:
@@ -41,8 +43,12 @@ def _step(model, args, loss_func, autocast, whole, backward):
             if loss_func is not None: out = loss_func(out, *targets)
         outs = [o for o in tensors(out) if o.requires_grad]
         stage = 'backward' if outs else 'evaluated'
+        grads = [(t, t.grad) for t in leaves_of(outs)]  # Also of what no module holds
+        for t,_ in grads: t.grad = None
         if outs and backward: torch.autograd.backward(outs, [torch.ones_like(o) for o in outs])
     except Exception as e: return stage,_error(e, model, stage)
+    finally:
+        for t,g in grads: t.grad = g
     return stage,None
 
 # %% ../nbs/26_summary.ipynb #46cb9639
@@ -53,11 +59,11 @@ def _error(e, model, stage):
     mine = os.path.dirname(torch.__file__),_error.__code__.co_filename
     at = [f'{os.path.basename(f.filename)}, line {f.lineno}: {f.line}' for f in traceback.extract_tb(e.__traceback__)
         if not f.filename.startswith(mine)]
-    e.__traceback__,msg,repair = None,next(iter(str(e).strip().splitlines()), ''),''  # It holds all that the step made
+    e.__traceback__,msg,repair = None,first_line(e),''  # It holds all that the step made
     if 'view size is not compatible' in msg:
         repair = 'Repair: `.view` cannot cross the strides of channels last; write `.reshape(...)`, or `.flatten(1)` to flatten'
     elif 'channels_last' in msg or 'memory format' in msg: repair = 'Repair: this operation refuses the format; give it `x.contiguous()`'
-    return SummaryError(where, f'{type(e).__name__}: {msg}', repair, *at[-1:])
+    return SummaryError(where, msg, repair, *at[-1:])
 
 def _left_out(path):
     return SummaryError(path, 'PyTorch can crash in its backward pass in channels last on a CPU, so that was left out',
@@ -66,10 +72,11 @@ def _left_out(path):
 # %% ../nbs/26_summary.ipynb #c7e837bc
 _amps = {None:None, 'fp32':None, 'fp16':torch.float16, 'float16':torch.float16, 'bf16':torch.bfloat16, 'bfloat16':torch.bfloat16}
 
-def _model_format(model):
-    "Of all parameters of rank 4 and 5: 'channels last', 'contiguous', 'partly channels last', or 'without weights of rank 4 or 5'"
-    names = {memory_format(p).removesuffix('_3d') for p in model.parameters() if p.dim() in (4,5)} - {'ambiguous'}
-    if not names: return 'without weights of rank 4 or 5'
+def _model_format(model, images):
+    "Of all parameters of rank 4 and 5, or of `images` if 1x1 convolutions are all there is: in words"
+    def names_of(ts): return {memory_format(t).removesuffix('_3d') for t in ts if t.dim() in (4,5)}
+    if not (names := names_of(model.parameters())): return 'without weights of rank 4 or 5'
+    names = (names - {'ambiguous'} or names_of(images) or names) - {'ambiguous'} or {'channels_last'}
     return 'channels last' if names == {'channels_last'} else 'contiguous' if 'channels_last' not in names else 'partly channels last'
 
 def _owned(modules, args):
@@ -87,8 +94,11 @@ def _set_mode(model, train):
 
 def _initialised(model, args):
     "A copy of `model`, whose lazy modules have the weights that a first batch gives them"
-    model = deepcopy(model)
-    with torch.random.fork_rng(), torch.no_grad(): model(*args[0], **args[1])
+    lazy = [t for t in (*model.parameters(), *model.buffers()) if is_lazy(t)]
+    model,states = deepcopy(model, {id(t):type(t)(device=t.device, dtype=t.dtype) for t in lazy}),RngStates(torch.device('cpu'))
+    try:
+        with torch.no_grad(): model(*args[0], **args[1])
+    finally: states.restore()
     return model
 
 # %% ../nbs/26_summary.ipynb #a0b5b19a
@@ -98,27 +108,32 @@ def _summarise(model, args, loss_func, dtype, as_channels_last, train):
     def own(t):
         res = t.detach().clone()
         return (to_channelslast(res) if as_channels_last else res).requires_grad_(t.requires_grad)
-    if any(map(is_lazy, model.parameters())): model = _initialised(model, with_tensors(args, own))
-    modules = model,*modules_of(loss_func)
+    if any(map(is_lazy, model.parameters())):
+        try: model = _initialised(model, with_tensors(args, own))
+        except Exception as e: raise RuntimeError(f'the lazy layers of the model take no first batch: {first_line(e)}') from e
+    modules = [*modules_of(model), *modules_of(loss_func)]
     for lazy in (True, False):
         with _plain(), untouched(*modules, lazy=lazy) as inferred:
             if as_channels_last: apply_channels_last(model)
-            has_mode,fmt,mine = _set_mode(model, train),_model_format(model),with_tensors(args, own)
-            owned,prone = _owned(modules, mine),crash_prone(model) if fmt != 'contiguous' else []
+            has_mode,mine = _set_mode(model, train),with_tensors(args, own)
+            fmt,owned = _model_format(model, tensors(mine)),_owned(modules, mine)
+            prone = crash_prone(model) if fmt != 'contiguous' else []
             owners = _owners(owned)
-            autocast = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+            can = torch.amp.is_autocast_available(device.type)
+            autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype is not None) if can or dtype else nullcontext()
             with module_ranges(model) as whole, profiled(device) as prof:
                 stage,error = _step(model, mine, loss_func, autocast, whole, not prone)
             if owners == _owners(owned) and not error: break
     tape = Tape(prof)
     story = Story(tape.calls, owners)
-    if error and error.module is None: error.module = tape.failed or 'loss'
+    if error and error.module is None: error.module = tape.failed or ('loss' if tape.failed is None and loss_func else '')
     notes = {'The model keeps the mode that it was exported in': not has_mode,
         'Images on meta, fake ones, and wrapped ones (a subclass, `vmap`) have no memory: only copies of them were seen': story.blind,
         'Weights that were made under `torch.inference_mode` take no backward pass: the step ran on normal copies': inferred,
         'There was no backward pass: nothing that came out requires a gradient': stage == 'evaluated'}
     return ChannelsLastSummary(story.rows, fmt, story.activation_bytes, str(device), torch.__version__,
-        {k:type(m).__name__ for k,m in model.named_modules()}, 'forward' if stage == 'evaluated' else 'forward and backward',
+        {k:type(m).__name__ for k,m in model.named_modules()}, [*replaceable(model)],
+        'forward' if stage == 'evaluated' else 'forward and backward',
         error or (_left_out(prone[0]) if prone else None), [k for k,v in notes.items() if v], story.blind)
 
 # %% ../nbs/26_summary.ipynb #a4e83c5d
@@ -133,6 +148,7 @@ def channelslast_summary(
     train:bool=True, # Training mode; False for evaluation mode
 ) -> ChannelsLastSummary:
     "Run a forward and a backward pass of `model`, and report where channels last is lost, at what cost; `ValueError` for an unknown `amp`"
-    if amp not in _amps: raise ValueError(f"amp={amp!r} is unknown: use 'fp16', 'bf16' or None")
+    if not isinstance(model, nn.Module): raise TypeError(f'a module is needed, not {type(model).__name__}: wrap it in an `nn.Module`')
+    if not isinstance(amp, (str,type(None))) or amp not in _amps: raise ValueError(f"amp={amp!r} is unknown: use 'fp16', 'bf16' or None")
     args = inputs,kwargs or {},tuple(targets) if isinstance(targets, (tuple,list)) else (targets,)
     return _summarise(getattr(model, '_orig_mod', model), args, loss_func, _amps[amp], as_channels_last, train)

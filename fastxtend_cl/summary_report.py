@@ -10,7 +10,6 @@ import re
 from dataclasses import asdict, dataclass, field
 
 # %% ../nbs/25_summary_report.ipynb #c427bf0c
-from .layers import drop_ins
 from .report import Report, size_text, wrapped
 from .story import SummaryRow
 
@@ -36,6 +35,7 @@ class SummaryFigures(Report):
     device:str
     torch:str # Version
     types:dict # Path: class name of the module
+    replaceable:list = field(default_factory=list) # Paths of the layers that `replace_layers` has a drop-in for
     passes:str = 'forward and backward' # That ran; or 'forward'
     error:SummaryError = None # What broke, if something did
     notes:list = field(default_factory=list) # What could not be seen
@@ -76,7 +76,7 @@ class SummaryWords(SummaryFigures):
         for r in rows: groups.setdefault((re.sub(r'\d+', '*', r.module), self.types.get(r.module)) if many else r.module, []).append(r)
         def name(rows):
             n,first = len({r.module for r in rows}),rows[0].module
-            return self.name_of(first) if n == 1 else f"{n}x {re.sub('[0-9]+', '*', first)}"
+            return self.name_of(first) if n == 1 else f"{n}x {self.name_of(first).replace(first, re.sub('[0-9]+', '*', first), 1)}"
         return sorted(((name(o), o) for o in groups.values()), key=lambda o: -sum(r.costs for r in o[1]))
 
     @property
@@ -109,16 +109,20 @@ _rearranged = {'contiguous','clone','reshape','flatten','view','permute','copy_'
 def _what_to_do(s, r):
     "What removes the loss of row `r`, or that nothing does; nothing to say for what goes with another loss"
     cls,where = s.types.get(r.module),f'on {s.device} in PyTorch {s.torch}'
+    if r.op.endswith(' of a hook'): return f'a hook of yours hands on a contiguous gradient; let it keep the format, with `{_keep}`'
     if r.op == 'sum of gradients': return 'autograd adds up gradients of different formats here; nothing can be done'
+    if r.phase == 'backward' and r.op == 'clone':
+        return 'what writes into a part of an image makes autograd copy its gradient; `torch.cat` of what `x.split` gives keeps the format'
     if r.phase == 'backward':
         if any(o.phase == 'forward' and s.types.get(o.module) == cls for o in s.lost): return ''
         return f'`{r.op}`, in the backward pass, returns a contiguous gradient {where}; nothing can be done'
-    if cls in {o.__name__ for o in drop_ins}:
+    if r.module in s.replaceable:
         return '`learn.to_channelslast(replace=True)` or `replace_layers(model)` puts a layer in its place that keeps the format'
-    if r.op in ('contiguous','clone') and r.before == 'channels_last': return f'leave `{r.op}` out, or write `{_keep}`'
-    if r.op == 'stack': return '`torch.stack` of images returns contiguous; `torch.cat` of slices such as `x[i:i+1]` keeps the format'
+    if r.op in ('contiguous','clone','to') and r.before == 'channels_last': return f'leave `{r.op}` out, or write `{_keep}`'
+    if r.op == 'contiguous': return f'`contiguous` of a view with other dimensions lays the image out contiguous; write `{_keep}`'
+    if r.op == 'stack': return '`torch.stack` of images returns contiguous; `torch.cat` of what `x.split(1)` gives keeps the format'
     if r.op in _rearranged:
-        ready = '`F.pixel_shuffle`, `F.pixel_unshuffle` and `F.channel_shuffle` keep the format'
+        ready = '`F.pixel_shuffle`, `F.pixel_unshuffle`, `F.channel_shuffle` and a view of `x.permute(0, 2, 3, 1)` keep the format'
         return f'`{r.op}` of a view with other dimensions lays the image out contiguous; {ready}'
     if r.operands == 'input': return f'`{r.op}` joins channels last with the contiguous input; convert the input'
     if r.operands:
@@ -161,7 +165,7 @@ def _bars(s, n):
     for name,r in _places(s): res.setdefault(name, []).append(r)
     return {name[:45]:_bar(rows) for name,rows in [*res.items()][:n]}
 
-def _plot(bars, title, ax):
+def _plot(bars, title, empty, ax):
     import matplotlib.pyplot as plt, pandas as pd
     if ax is None: ax = plt.subplots(figsize=(9, 1.8+.4*max(len(bars), 1)), layout='constrained')[1]
     if bars:
@@ -170,7 +174,7 @@ def _plot(bars, title, ax):
         ax.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
         ax.spines[['top','right']].set_visible(False)
     else:
-        ax.text(.5, .5, 'nothing is copied between formats', ha='center', va='center', transform=ax.transAxes)
+        ax.text(.5, .5, empty, ha='center', va='center', transform=ax.transAxes)
         ax.set_axis_off()
     ax.set_title(title, fontsize=10, loc='left')
     return ax
@@ -212,4 +216,5 @@ class ChannelsLastSummary(SummaryWords):
         ax=None, # Axes to draw on
     ): # The axes
         "Megabytes that each module makes a step copy, and leaves contiguous, for the `n` most costly modules; needs pandas and matplotlib"
-        return _plot(_bars(self, n), '\n'.join(wrapped(self.verdict)), ax)
+        empty = 'nothing to show' if self.error or self.blind else 'nothing is copied'
+        return _plot(_bars(self, n), '\n'.join(wrapped(self.verdict)), empty, ax)

@@ -22,7 +22,8 @@ def _held_by(f):
     "What `f` holds or names"
     if isinstance(f, (type,ModuleType,str,Tensor)): return []
     if not isfunction(f): return gc.get_referents(f)
-    return [] if (f.__module__ or '').startswith('torch.') else [*map(f.__globals__.get, _names(f.__code__)), *(f.__closure__ or ()), f.__defaults__, f.__kwdefaults__]
+    if (f.__module__ or '').startswith('torch.'): return []
+    return [*map(f.__globals__.get, _names(f.__code__)), *(f.__closure__ or ()), f.__defaults__, f.__kwdefaults__]
 
 def modules_of(
     f, # A module, a function, a partial, or an object that is called
@@ -194,4 +195,5 @@ def with_tensors(
     f, # Function of a tensor
 ):
     "A copy of `x` in which `f(t)` stands for each tensor `t`"
-    return deepcopy(x, {id(t):f(t) for t in tensors(x)})
+    try: return deepcopy(x, {id(t):f(t) for t in tensors(x)})
+    except TypeError as e: raise TypeError(f'what goes in must be tensors, or containers that can be copied: {e}') from None

@@ -78,7 +78,7 @@ class Call:
     module:str # Path; `None` outside of the model
     phase:str # 'forward' or 'backward'
     inputs:list # `Seen`, in the order of the operation's arguments
-    gathers:bool # Did autograd call it to add up the gradients of a tensor that is used more than once?
+    gathers:bool # Did autograd call it itself, to add up the gradients of a tensor that is used more than once, or a hook on one?
     accumulates:bool # Did autograd call it to hand a gradient to its parameter?
     made:list = field(default_factory=list) # What it left, as the next operation saw it: `Seen`
     copies:list = field(default_factory=list) # `Copy`
@@ -118,12 +118,15 @@ def profiled(
     device:torch.device, # Where the model is
 ):
     "PyTorch's profiler, told to note what a `Tape` reads and no more, and to say nothing as it starts"
+    if torch.autograd._profiler_enabled(): raise RuntimeError('A profiler is on, and a summary needs it for itself: call it outside')
     quiet = 'KINETO_LOG_LEVEL' not in os.environ
     if quiet: os.environ['KINETO_LOG_LEVEL'] = '99'
     _set_record_concrete_inputs_enabled_val(False)
     device = 'cuda' if device.type == 'cuda' else None
     try:
-        with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof: yield prof
+        with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof:
+            yield prof
+            if not torch.autograd._profiler_enabled(): raise RuntimeError('The model profiles itself: nothing was seen of the step')
     finally:
         _set_record_concrete_inputs_enabled_val(True)
         if quiet: del os.environ['KINETO_LOG_LEVEL']
@@ -144,8 +147,7 @@ class Tape:
         if name.startswith(_prefix): module = name.removeprefix(_prefix)
         elif name.startswith('autograd::engine::evaluate_function'):
             phase,gathers,accumulates = 'backward',True,'AccumulateGrad' in name
-            unnamed = '' if self.failed is not None else None  # Autograd's own nodes, for writing into a view, say not whose they are
-            module = self._module_of.get(number, None if accumulates else unnamed)
+            module = self._module_of.get(number, None if accumulates else '')  # What writes into a view says not whose it is
             if not accumulates: self.failed = module
         elif '::' in name and not name.startswith(('torch::autograd','profiler::')):
             self.calls.append(Call(name.split('::')[-1], module, phase, _seen(extra), gathers, accumulates))
