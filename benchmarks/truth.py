@@ -12,7 +12,7 @@ Where this reference is what is wrong, `reasons` in truth_cases.py says so, case
 
 Writes results/truth-layers.json or truth-models.json, as `--name` says: the counts, and each case that disagrees, with both sides.
 
-python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d --name truth-layers --commit
+python benchmarks/truth.py --only layers layers3d held_out_layers held_out_layers3d attacked_layers --name truth-layers --commit
 python benchmarks/truth.py --only held_out models --name truth-models --commit
 # one model once more, the others stay as they are:
 python benchmarks/truth.py --only held_out models --name truth-models --commit --again swin_v2_t
@@ -20,7 +20,7 @@ python benchmarks/truth.py --only held_out models --name truth-models --commit -
 
 from common import arguments, save
 
-kinds = ['layers', 'layers3d', 'held_out_layers', 'held_out_layers3d', 'models', 'held_out']
+kinds = ['layers', 'layers3d', 'held_out_layers', 'held_out_layers3d', 'attacked_layers', 'models', 'held_out']
 
 
 def more(p):
@@ -209,16 +209,21 @@ def layer(text):
 
 
 def layer_cases(which):
-    "Each layer between two convolutions and before a pool, with one image and with two"
+    "Each layer between two convolutions, before a pool and before a norm, with one image and with two"
     three = which.endswith('3d')
-    conv, lazy, pool, shape = (
-        (nn.Conv3d, nn.LazyConv3d, nn.AdaptiveAvgPool3d, (4, 12, 12))
+    conv, lazy, norm, pool, shape = (
+        (nn.Conv3d, nn.LazyConv3d, nn.LazyBatchNorm3d, nn.AdaptiveAvgPool3d, (4, 12, 12))
         if three
-        else (nn.Conv2d, nn.LazyConv2d, nn.AdaptiveAvgPool2d, (12, 12))
+        else (nn.Conv2d, nn.LazyConv2d, nn.LazyBatchNorm2d, nn.AdaptiveAvgPool2d, (12, 12))
+    )
+    tails = dict(
+        convolutions=lambda: [lazy(8, 3, padding=1)],
+        pool=lambda: [pool(1), nn.Flatten(), nn.LazyLinear(4)],
+        norm=lambda: [norm(), nn.ReLU(), Do('x.flatten(2).mean(2)'), nn.LazyLinear(4)],
     )
     for text in getattr(truth_cases, which):
-        for context in ('convolutions', 'pool'):
-            for bs in (1, 2):
+        for context in tails:
+            for bs in (1, 2) if context != 'norm' else (2,):
                 for amp, dtype in (
                     (None, torch.float32),
                     *(((None, torch.float64),) if three else ()),
@@ -227,8 +232,7 @@ def layer_cases(which):
 
                     def build(text=text, context=context, bs=bs, dtype=dtype):
                         torch.manual_seed(0)
-                        after = [lazy(8, 3, padding=1)] if context == 'convolutions' else [pool(1), nn.Flatten(), nn.LazyLinear(4)]
-                        model, x = nn.Sequential(conv(3, 16, 3, padding=1), layer(text), *after).to(dtype), torch.randn(
+                        model, x = nn.Sequential(conv(3, 16, 3, padding=1), layer(text), *tails[context]()).to(dtype), torch.randn(
                             bs, 3, *shape, dtype=dtype
                         )
                         with torch.no_grad():

@@ -1,5 +1,7 @@
 "Layers and models that truth.py tries. A layer is a module or an expression of `x`; the text is its name."
 
+from pathlib import Path
+
 layers = """
 nn.Identity()
 nn.ReLU()
@@ -286,6 +288,9 @@ torch.cat([x[:, :4].roll(1, 2), x[:, 4:]], 1)
 F.relu(x.transpose(1, 2).flatten(0, 1)).view(len(x), 4, 16, 12, 12).transpose(1, 2)
 x + F.interpolate(F.max_pool3d(x, 2), size=x.shape[2:], mode='nearest')
 """.strip().splitlines()
+
+# Thought up by an engineer who had not written the summary
+attacked_layers = Path(__file__).with_name('attacked_layers.txt').read_text(encoding='utf-8').splitlines()
 
 models = dict(
     torchvision="""

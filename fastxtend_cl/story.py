@@ -112,7 +112,7 @@ class Operands:
         pasts = [(s, self.past_of(s)) for s in call.inputs]
         acts = [(a, past) for a,past in pasts if not past.weight and a.shape]  # A number is none
         self.weights,self.acts = [s for s,past in pasts if past.weight],[a for a,_ in acts]
-        self.about_weights = call.accumulates or bool(self.weights and not self.acts)
+        self.about_weights = bool(self.weights and not self.acts) or call.accumulates and not any(past.image for _,past in acts)
         self.weight_shapes = {s.shape for s in self.weights if s.order} - {s.shape for s in self.acts}
         for a,past in acts: self.meet(a, past)
         self.kin = [a for a,past in acts if past.kin or _spread(a)]
@@ -128,7 +128,7 @@ class Operands:
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
         if not a.order or not any(o in self.call.op for o in _for_images): return
         if past.kin or 'conv' in self.call.op: past.image = past.kin = True
-        if past.loss and past.loss.before != 'ambiguous': self.confirm(a)
+        if past.loss and (past.loss.before != 'ambiguous' or self.call.phase == 'forward'): self.confirm(a)
 
     def confirm(self, *seen):
         "What may have lost the format did, as an image is contiguous after it"
