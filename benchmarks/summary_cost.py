@@ -22,7 +22,7 @@ from common import Worker, arguments, memory_mb, save, timing
 if __name__ == '__main__': a = arguments(__doc__, 'summary_cost', device=False, rounds=9)
 
 batches = [('resnet50', 2, 224), ('efficientnet_b0', 4, 128), ('mobilenet_v2', 4, 128), ('mobilenet_v2', 16, 224),
-    ('unet_resnet18', 4, 128)]  # Model, images, pixels
+    ('unet_resnet18', 4, 128), ('efficientnet_b0', 4, 64), ('densenet201', 2, 64)]  # Model, images, pixels
 
 def calls(name, n, px):
     "A step and a summary of the model `name` on `n` images of `px` pixels"

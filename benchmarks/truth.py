@@ -8,7 +8,8 @@ in training, with hooks on each module), and hooks on leaf modules that compare 
     bytes          all bytes of copies differ by over 2%
     bytes of activations   those of copies of activations do
 
-Where this reference is what is wrong, `reasons` in truth_cases.py says so, case by case; such rows are listed as `explained`.
+Where this reference is what is wrong, or where the summary cannot know, `reasons` in truth_cases.py says so, case by case; such rows
+are listed as `explained`.
 
 Writes results/truth-layers.json or truth-models.json, as `--name` says: the counts, and each case that disagrees, with both sides.
 
@@ -169,7 +170,8 @@ def compare(name, model, inputs, amp=None, **about):
     if abs(s.total_bytes + sum(r.bytes for r in s.rows if r.kind == 'other') - images) > 0.02 * max(images, s.total_bytes):
         disagrees.append('bytes of activations')
     reasons = truth_cases.reasons.get(name, {})
-    explained, disagrees = {d: reasons[d] for d in disagrees if d in reasons}, [d for d in disagrees if d not in reasons]
+    why = {d: reasons.get(d.split(':')[0]) for d in disagrees}
+    explained, disagrees = {d: o for d, o in why.items() if o}, [d for d, o in why.items() if not o]
     if explained:
         row['explained'] = explained
     row.update(

@@ -611,6 +611,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'fastxtend_cl.story.SummaryRow': ('story.html#summaryrow', 'fastxtend_cl/story.py'),
                                     'fastxtend_cl.story.SummaryRow.add': ('story.html#summaryrow.add', 'fastxtend_cl/story.py'),
                                     'fastxtend_cl.story.SummaryRow.place': ('story.html#summaryrow.place', 'fastxtend_cl/story.py'),
+                                    'fastxtend_cl.story._for_images': ('story.html#_for_images', 'fastxtend_cl/story.py'),
                                     'fastxtend_cl.story._spread': ('story.html#_spread', 'fastxtend_cl/story.py'),
                                     'fastxtend_cl.story._tell_copy': ('story.html#_tell_copy', 'fastxtend_cl/story.py'),
                                     'fastxtend_cl.story.merged': ('story.html#merged', 'fastxtend_cl/story.py')},

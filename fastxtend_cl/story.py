@@ -7,6 +7,7 @@ __all__ = ['SummaryRow', 'merged', 'Past', 'Story', 'Operands', 'Losses', 'Scene
 
 # %% ../nbs/23_story.ipynb #f3e55d4f
 from dataclasses import dataclass, replace
+from functools import lru_cache
 import torch
 
 # %% ../nbs/23_story.ipynb #c9e6437a
@@ -103,7 +104,9 @@ class Story:
 # %% ../nbs/23_story.ipynb #15cc541b
 def _spread(a): return a.order == 'ambiguous' and 0 in a.stride  # As a mean spreads its gradient over an image
 
-_for_images = 'conv','pool','upsample','batch_norm','instance_norm','group_norm','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
+_images_only = 'conv','pool','upsample','batch_norm','instance_norm','group_norm','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
+@lru_cache
+def _for_images(op): return any(o in op for o in _images_only)
 
 class Operands:
     "What one call takes: weights, activations, the images and kin among these, and a loss that nothing has restored yet"
@@ -129,7 +132,7 @@ class Operands:
         if a.order == 'channels_last': past.loss = None
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
         given = (self.call.module, self.call.op, self.call.phase) == (None, 'detach', 'forward') # By the model, to its loss
-        if not a.order or not (given or any(o in self.call.op for o in _for_images)): return
+        if not a.order or not (given or _for_images(self.call.op)): return
         if past.kin or 'conv' in self.call.op: past.image = past.kin = True
         if past.loss and (past.loss.before != 'ambiguous' or self.call.phase == 'forward'): self.confirm(a)
 
