@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['rebuild', 'tensors_in', 'laid_out', 'dense', 'Held', 'Slot', 'with_slots', 'zeros_like', 'as_leaf', 'copied',
-           'stand_ins']
+           'own_state', 'stand_ins']
 
 # %% ../nbs/30_held.ipynb #3d000003
 import dataclasses
@@ -15,7 +15,6 @@ from copy import copy
 from itertools import count
 import torch
 from torch import Tensor, nn
-from .untouched import own_state
 
 # %% ../nbs/30_held.ipynb #7cfb158d
 def rebuild(
@@ -128,6 +127,18 @@ def copied(t):
     return res
 
 # %% ../nbs/30_held.ipynb #8ef7be44
+_fixed = {bool,int,float,str,tuple,type(None)}
+
+def own_state(m): # Attributes by name
+    "Copies of what a module may change in place: lists and the like, tensors that are no parameters, generators"
+    res = {}
+    for k,v in vars(m).items():
+        if k[0] == '_' or type(v) in _fixed: continue
+        if isinstance(v, (list,dict,set)): res[k] = copy(v)
+        elif isinstance(v, Tensor) and not v.requires_grad: res[k] = v.clone()
+        elif isinstance(v, torch.Generator): res[k] = v.clone_state()
+    return res
+
 @contextmanager
 def stand_ins(
     modules, # Names by module
