@@ -169,11 +169,12 @@ class Losses(Operands):
         if rearranged and whole and not o.permuted: return self.loses('other')
 
     def loses(self, before):
-        "The row of the loss; 'copied' while only what follows can tell whether it is one"
+        "The row of the loss; 'copied', or 'other' of what is no image, while only what follows can tell whether it is one"
         types = (a for a in self.acts+self.weights if a.dtype.is_floating_point or a.dtype is torch.bool)
         mixed = [a for a in types if a.order == 'contiguous'] if self.last else []
         owners = {'weights' if o.weight else o.loss.cause if o.loss else 'model' for o in map(self.past_of, mixed)}
-        kind,operands = 'lost' if before == 'channels_last' else 'copied',', '.join(sorted(owners))
+        kind = 'lost' if before == 'channels_last' else 'copied' if self.images else 'other'
+        operands = ', '.join(sorted(owners))
         self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=operands)
         return self.lost
 
