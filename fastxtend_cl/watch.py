@@ -119,17 +119,20 @@ def profiled(
 ):
     "PyTorch's profiler, told to note what a `Tape` reads and no more, and to say nothing as it starts"
     if torch.autograd._profiler_enabled(): raise RuntimeError('A profiler is on, and a summary needs it for itself: call it outside')
-    quiet = 'KINETO_LOG_LEVEL' not in os.environ
+    quiet,alone = 'KINETO_LOG_LEVEL' not in os.environ,True
     if quiet: os.environ['KINETO_LOG_LEVEL'] = '99'
     _set_record_concrete_inputs_enabled_val(False)
     device = 'cuda' if device.type == 'cuda' else None
     try:
         with profile(use_kineto=True, use_device=device, record_shapes=True, profile_memory=True) as prof:
             yield prof
-            if not torch.autograd._profiler_enabled(): raise RuntimeError('The model profiles itself: nothing was seen of the step')
+            alone = torch.autograd._profiler_enabled()
+    except RuntimeError:
+        if alone: raise
     finally:
         _set_record_concrete_inputs_enabled_val(True)
         if quiet: del os.environ['KINETO_LOG_LEVEL']
+    if not alone: raise RuntimeError('The model profiles itself: nothing was seen of the step')
 
 # %% ../nbs/21_watch.ipynb #7b870ccc
 class Tape:
