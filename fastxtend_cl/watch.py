@@ -156,20 +156,19 @@ class Tape:
             self.calls.append(Call(name.split('::')[-1], module, phase, _seen(extra), gathers, accumulates))
             for s in self.calls[-1].inputs:
                 if maker := self._maker_of.pop(s.storage, None): maker.made.append(s)
-            return self._read(event, self.calls[-1])
+            return self._read(event, name, self.calls[-1])
         else:
             gathers = False
             if number >= 0: self._module_of[number] = module
         for child in event.children: self._walk(child, module, phase, gathers, accumulates)
 
-    def _read(self, event, call, kernel=None):
+    def _read(self, event, name, call, kernel=None):
         "Note in `call` what `event` did, which is the call itself or a part of it"
-        name,extra = event.name,event.extra_fields
-        op,number = name.split('::')[-1],getattr(extra, 'sequence_number', -1)
-        if number >= 0: self._module_of[number] = call.module
-        if name == 'aten::copy_': _note_copy(call, _seen(extra), kernel or op, event.duration_time_ns/1e9)
-        elif 'nchwToNhwc' in name or 'nhwcToNchw' in name: call.layouts.append((name, event.duration_time_ns/1e9))
+        op,extra = name.rpartition(':')[2],event.extra_fields
+        if (number := getattr(extra, 'sequence_number', -1)) >= 0: self._module_of[number] = call.module
+        if op == 'copy_': _note_copy(call, _seen(extra), kernel or op, event.duration_time_ns/1e9)
+        elif 'ToN' in name and ('nchwToNhwc' in name or 'nhwcToNchw' in name): call.layouts.append((name, event.duration_time_ns/1e9))
         if op not in copying: kernel = op
         for child in event.children:
-            if child.name != '[memory]': self._read(child, call, kernel)
+            if (name := child.name) != '[memory]': self._read(child, name, call, kernel)
             elif (memory := child.extra_fields).alloc_size > 0: self._maker_of[memory.allocation_id] = call
