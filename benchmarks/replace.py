@@ -59,7 +59,8 @@ def unet():
     return create_unet_model(resnet18, 3, (128,128), pretrained=False, self_attention=True)
 
 # name: the layer, the network it stands in, the shape of its input, the candidates
-work = {'style':(nn.InstanceNorm2d, style, (2,3,128,128), [GroupNormInstance, GroupNormInstanceHalf, VarMeanInstance]),
+norms = [GroupNormInstance, GroupNormInstanceHalf, VarMeanInstance, ChannelsLastInstanceNorm2d]  # The last one is the library's
+work = {'style':(nn.InstanceNorm2d, style, (2,3,128,128), norms),
         'unet':(SelfAttention, unet, (4,3,128,128), [LastAttention, ConvertedAttention])}
 
 def loss(out): return out.float().square().mean()

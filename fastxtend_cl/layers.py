@@ -16,9 +16,10 @@ class ChannelsLastInstanceNorm2d(nn.InstanceNorm2d):
     def forward(self, x):
         other = x.dim() != 4 or x.shape[1] != self.num_features
         if other or not is_channels_last(x) and len(x) > 1: return super().forward(x)
-        if x.dtype not in (torch.float16, torch.bfloat16): return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
-        weight,bias = (p if p is None else p.float() for p in (self.weight, self.bias))
-        return F.group_norm(x.float(), x.shape[1], weight, bias, self.eps).to(x.dtype)
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        centred = wide - wide.detach().mean((2,3), keepdim=True)  # The result, and so its gradient, is the same without a mean
+        weight,bias = (p if p is None else p.to(wide.dtype) for p in (self.weight, self.bias))
+        return F.group_norm(centred, x.shape[1], weight, bias, self.eps).to(x.dtype)
 
 # %% ../nbs/05_layers.ipynb #783c79d7
 drop_ins = {nn.InstanceNorm2d: ChannelsLastInstanceNorm2d}

@@ -33,6 +33,7 @@ class SummaryRow:
     stays:int = 0 # Bytes of activations that are contiguous as it lost the format, its own result included
     leaves:bool = False # Does what was lost go on to another module?
     because:str = '' # What it restores
+    rank:int = 4 # Of the tensor that is contiguous
     @property
     def place(self):
         "Module and operation, to read"
@@ -73,7 +74,7 @@ class Story:
         calls:list, # `Call` records in their order
         owners:dict, # Address of a storage: 'weights', 'input' or 'loss', of its targets
     ):
-        self.owners,self.rows,self.past,self.activation_bytes = owners,[],{},0
+        self.owners,self.rows,self.past,self.sizes,self.activation_bytes = owners,[],{},set(),0
         self.outside = {o:SummaryRow('', o, 'forward', 'lost', o, '', 'contiguous') for o in ('input','loss')}
         self.blind = any(s.storage is None and s.order for call in calls for s in call.inputs) # Were there images without memory?
         for call in calls: self.tell(call)
@@ -101,13 +102,17 @@ class Story:
         for c in call.copies: _tell_copy(scene, c)
         for kernel,seconds in call.layouts: scene.row('inside', 'model', 'contiguous', 'channels_last', kernel=kernel, seconds=seconds)
 
-# %% ../nbs/23_story.ipynb #15cc541b
+# %% ../nbs/23_story.ipynb #c9c96c90
 def _spread(a): return a.order == 'ambiguous' and 0 in a.stride  # As a mean spreads its gradient over an image
 
-_images_only = 'conv','pool','upsample','batch_norm','instance_norm','group_norm','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
+_images_only = 'conv','pool','upsample','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
+_of_their_size = 'batch_norm','instance_norm','group_norm' # Attention maps may be normalised too
 @lru_cache
 def _for_images(op): return any(o in op for o in _images_only)
+@lru_cache
+def _norm(op): return any(o in op for o in _of_their_size)
 
+# %% ../nbs/23_story.ipynb #15cc541b
 class Operands:
     "What one call takes: weights, activations, the images and kin among these, and a loss that nothing has restored yet"
     def __init__(self, story, call):
@@ -121,6 +126,7 @@ class Operands:
         self.kin = [a for a,past in acts if past.kin or _spread(a)]
         self.images = [a for a,past in acts if past.image and a.order not in (None,'other') or _spread(a)]
         self.last = any(a.order == 'channels_last' for a in self.images)
+        story.sizes.update(a.shape[2:] for a in self.images)
         flat = 3 if call.phase == 'backward' else 0 # What was flat in the forward pass ends there
         losses = [(past.loss, len(a.shape) > 3 and a.order != 'ambiguous') for a,past in acts
             if past.loss and (len(a.shape) >= flat or past.loss.cause != 'model')]
@@ -131,8 +137,10 @@ class Operands:
         "What this call shows of activation `a`: that it is in channels last again, that its loss goes on to here, that it is an image"
         if a.order == 'channels_last': past.loss = None
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
+        if not a.order: return
         given = (self.call.module, self.call.op, self.call.phase) == (None, 'detach', 'forward') # By the model, to its loss
-        if not a.order or not (given or _for_images(self.call.op)): return
+        sized = a.shape[2:] in self.story.sizes and (given or _norm(self.call.op))
+        if not (sized or _for_images(self.call.op)): return
         if past.kin or 'conv' in self.call.op: past.image = past.kin = True
         if past.loss and (past.loss.before != 'ambiguous' or self.call.phase == 'forward'): self.confirm(a)
 
@@ -146,7 +154,7 @@ class Losses(Operands):
     "Where one call loses the format, or who did before it"
     lost = None # The row of the loss, if it lost the format
     def row(self, kind, cause, before, after, **kwargs):
-        summed = self.call.op.startswith('add')
+        summed = self.call.op not in ('contiguous','clone')
         op = self.call.op if not self.call.gathers else 'sum of gradients' if summed else f'{self.call.op} of a hook'
         self.story.rows.append(SummaryRow(self.call.module or '', op, self.call.phase, kind, cause, before, after, **kwargs))
         return self.story.rows[-1]
@@ -162,20 +170,20 @@ class Losses(Operands):
             if self.last: self.confirm(*self.kin)
             return self.undone
         if self.outside: return self.outside
-        if o.order == 'contiguous' and self.last: return self.loses('channels_last')
-        if o.order == 'contiguous' and self.images and all(a.order == 'ambiguous' for a in self.images): return self.loses('ambiguous')
+        if o.order == 'contiguous' and self.last: return self.loses('channels_last', o)
+        if o.order == 'contiguous' and self.images and all(a.order == 'ambiguous' for a in self.images): return self.loses('ambiguous', o)
         rearranged = [a.bytes for a in self.kin if a.permuted or (a.order is None and not a.dense)]
         whole = len(o.shape) > 2 and o.order != 'ambiguous' or o.bytes in rearranged  # Else it may be a pooled one
-        if rearranged and whole and not o.permuted: return self.loses('other')
+        if rearranged and whole and not o.permuted: return self.loses('other', o)
 
-    def loses(self, before):
+    def loses(self, before, o):
         "The row of the loss; 'copied', or 'other' of what is no image, while only what follows can tell whether it is one"
         types = (a for a in self.acts+self.weights if a.dtype.is_floating_point or a.dtype is torch.bool)
-        mixed = [a for a in types if a.order == 'contiguous'] if self.last else []
+        mixed = [a for a in types if a.order == 'contiguous' or a.order and 0 in a.stride] if self.last else []
         owners = {'weights' if o.weight else o.loss.cause if o.loss else 'model' for o in map(self.past_of, mixed)}
         kind = 'lost' if before == 'channels_last' else 'copied' if self.images else 'other'
         operands = ', '.join(sorted(owners))
-        self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=operands)
+        self.lost = self.lost or self.row(kind, 'model', before, 'contiguous', operands=operands, rank=len(o.shape))
         return self.lost
 
 # %% ../nbs/23_story.ipynb #444a9e29

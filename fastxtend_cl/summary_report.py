@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field
 
 # %% ../nbs/25_summary_report.ipynb #c427bf0c
+from .advice import what_to_do
 from .report import Report, size_text, wrapped
 from .story import SummaryRow
 
@@ -101,37 +102,6 @@ class SummaryWords(SummaryFigures):
             return 'The model has no weights of rank 4 or 5 to convert, and nothing is lost in it'
         return f"Channels last holds{' in the forward pass' if self.passes == 'forward' else ''}: nothing is converted inside the model"
 
-# %% ../nbs/25_summary_report.ipynb #7ba501f1
-_keep = '.contiguous(memory_format=torch.channels_last)'
-_input = 'The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`'
-_rearranged = {'contiguous','clone','reshape','flatten','view','permute','copy_'}
-
-def _what_to_do(s, r):
-    "What removes the loss of row `r`, or that nothing does; nothing to say for what goes with another loss"
-    cls,where = s.types.get(r.module),f'on {s.device} in PyTorch {s.torch}'
-    if r.op.endswith(' of a hook'): return f'a hook of yours hands on a contiguous gradient; let it keep the format, with `{_keep}`'
-    if r.op == 'sum of gradients': return 'autograd adds up gradients of different formats here; nothing can be done'
-    if r.phase == 'backward' and r.op == 'clone':
-        return 'what writes into a part of an image makes autograd copy its gradient; `torch.cat` of what `x.split` gives keeps the format'
-    if r.phase == 'backward':
-        if any(o.phase == 'forward' and s.types.get(o.module) == cls for o in s.lost): return ''
-        return f'`{r.op}`, in the backward pass, returns a contiguous gradient {where}; nothing can be done'
-    if r.module in s.replaceable:
-        return '`learn.to_channelslast(replace=True)` or `replace_layers(model)` puts a layer in its place that keeps the format'
-    if r.op in ('contiguous','clone','to') and r.before == 'channels_last': return f'leave `{r.op}` out, or write `{_keep}`'
-    if r.op == 'contiguous': return f'`contiguous` of a view with other dimensions lays the image out contiguous; write `{_keep}`'
-    if r.op == 'stack': return '`torch.stack` of images returns contiguous; `torch.cat` of what `x.split(1)` gives keeps the format'
-    if r.op in _rearranged:
-        ready = '`F.pixel_shuffle`, `F.pixel_unshuffle`, `F.channel_shuffle` and a view of `x.permute(0, 2, 3, 1)` keep the format'
-        return f'`{r.op}` of a view with other dimensions lays the image out contiguous; {ready}'
-    if r.operands == 'input': return f'`{r.op}` joins channels last with the contiguous input; convert the input'
-    if r.operands:
-        whose = dict(weights='a parameter or buffer', model='made contiguous').get(r.operands, 'contiguous')
-        return f'`{r.op}` returns contiguous as one of its operands is {whose}; give that one `{_keep}`'
-    if r.before == 'ambiguous' and 'upsample' in r.op:
-        return f'`{r.op}` makes a contiguous image of a single pixel; `x.expand(-1, -1, *size){_keep}` makes the same in channels last'
-    return f'`{r.op}` returns contiguous from channels last {where}; nothing can be done but to use another operation'
-
 # %% ../nbs/25_summary_report.ipynb #3fc82975
 _figures = 'verdict','advice','ok','bytes','total_bytes','weight_bytes','stays','seconds'
 
@@ -185,15 +155,16 @@ class ChannelsLastSummary(SummaryWords):
     row_type,figures = SummaryRow,('copied','left')
     @property
     def advice(self):
-        "What to do about each operation that lost the format, or that nothing can be done; a list of lines"
+        "What to do about each operation that lost the format, or that no way round is known; a list of lines"
         res = {}
         for r in self.lost:
-            if line := _what_to_do(self, r): res.setdefault(line, {})[self.name_of(r.module)] = None
+            if line := what_to_do(self, r): res.setdefault(line, {})[self.name_of(r.module)] = None
         lines = [next(iter(o)) + f' and {len(o)-1} more'*(len(o) > 1) + f': {line}' for line,o in res.items()]
         if self.model_format != 'channels last': return lines
-        if any(r.cause == 'input' or 'input' in r.operands for r in self.rows): lines.append(_input)
+        if any(r.cause == 'input' or 'input' in r.operands for r in self.rows):
+            lines.append('The input arrives contiguous: `learn.to_channelslast()` converts it once, or `to_channelslast(x)`')
         inside = ', '.join(dict.fromkeys(f'`{r.op}`' for r in self.inside if r.kind == 'inside'))
-        if inside: lines.append(f'Nothing can be done about the copies inside {inside}: PyTorch {self.torch} makes them on {self.device}')
+        if inside: lines.append(f'No way round is known for the copies inside {inside}, which PyTorch {self.torch} makes on {self.device}')
         return lines
 
     @property

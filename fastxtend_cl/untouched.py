@@ -7,7 +7,7 @@ __all__ = ['modules_of', 'uncollected', 'RngStates', 'address', 'untouched', 'le
 
 # %% ../nbs/20_untouched.ipynb #e4e51057
 import gc, random, sys
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from inspect import iscode, isfunction
@@ -31,10 +31,13 @@ def modules_of(
     deep:int=6, # How far to look into what it holds
 ) -> list: # The modules that `f` is, holds or names, also in lists, tuples and dictionaries
     "The modules whose parameters and buffers a call of `f` may change"
-    if isinstance(f, nn.Module):
-        held = [v for m in f.modules() for k,v in vars(m).items() if k[0] != '_' and isinstance(v, (list,tuple,dict))]
-        return [f, *(m for o in held for m in (o.values() if isinstance(o, dict) else o) if isinstance(m, nn.Module))]
-    return [*dict.fromkeys(m for o in _held_by(f) for m in modules_of(o, deep-1))] if deep else []
+    found,level,seen = {},[f],set()
+    for _ in range(deep+1):
+        found |= {id(m):m for m in level if isinstance(m, nn.Module)}
+        level = [o for x in level if not isinstance(x, nn.Module) for o in _held_by(x) if not (id(o) in seen or seen.add(id(o)))]
+    held = [v for f in found.values() for m in f.modules() for k,v in vars(m).items() if k[0] != '_' and isinstance(v, (list,tuple,dict))]
+    hidden = [m for o in held for m in (o.values() if isinstance(o, dict) else o) if isinstance(m, nn.Module)]
+    return [*(found | {id(m):m for m in hidden}).values()]
 
 # %% ../nbs/20_untouched.ipynb #fdfc1c93
 @contextmanager
@@ -108,7 +111,7 @@ def untouched(
 ):
     "Let `modules` run on copies of their weights and buffers; at the end all is as it was, gradients, attributes, modes and generators too"
     mods = list({id(m):m for o in modules for m in o.modules()}.values())
-    held = [(o, copy(o)) for m in mods for o in (vars(m), *vars(m).values()) if isinstance(o, (dict,list,set,deque))]
+    held = [(o, copy(o)) for m in mods for o in (vars(m), *vars(m).values()) if type(o) in _plain]
     inferred = _trainable([o for o,_ in held if isinstance(o, dict)])
     grads = {p:p.grad for m in mods for p in m._parameters.values() if p is not None}
     plain = (t for m in mods for t in vars(m).values() if type(t) is Tensor and not t.requires_grad)
@@ -119,6 +122,7 @@ def untouched(
             for t,d in datas.items():
                 copies.append(_lazy_copy(d) if lazy and t in grads else d.clone())
                 t.data = copies[-1]
+            held += [(o, copy(o)) for p in grads if (o := p._backward_hooks)]
             for p in grads:
                 p.grad = None
                 if waiting := p._post_accumulate_grad_hooks:  # An optimizer that steps there would change its state too
@@ -140,6 +144,8 @@ def untouched(
 def _drop_grad(p): p.grad = None
 
 # %% ../nbs/20_untouched.ipynb #ee9eded9
+_plain = {dict,OrderedDict,defaultdict,list,set,deque} # What else there is may not like to be emptied
+
 def _trainable(dicts):
     "Put copies in place of tensors that were made under `torch.inference_mode`, through which no backward pass goes; were there any?"
     made = {id(t):t for d in dicts for t in d.values() if isinstance(t, Tensor) and t.is_inference()}
