@@ -150,7 +150,7 @@ def plot(self:ChannelsLastBench, ax=None):
     ax.set_yticks(range(len(rows)), [str(r.config) for r in rows])
     ax.set_xlim(0, max(m+e for m,e in zip(ms, ends[1]))*1.3)
     ax.set_xlabel('ms a step, and where it may lie')
-    ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True)
+    ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True, parse_math=False)
     ax.invert_yaxis()
     return ax
 

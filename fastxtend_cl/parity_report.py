@@ -138,7 +138,7 @@ def plot(self:ChannelsLastParity,
     ax.set_xticks([])
     ax.set_xlabel(f'{len(rows)} modules')
     ax.set_ylabel('error / allowed')
-    ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True)
+    ax.set_title(self.verdict, fontsize=10, loc='left', wrap=True, parse_math=False)
     return ax
 
 # %% ../nbs/36_parity_report.ipynb #b21eed83

@@ -105,12 +105,9 @@ class Story:
 # %% ../nbs/23_story.ipynb #c9c96c90
 def _spread(a): return a.order == 'ambiguous' and 0 in a.stride  # As a mean spreads its gradient over an image
 
-_images_only = 'conv','pool','upsample','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
-_of_their_size = 'batch_norm','instance_norm','group_norm' # Attention maps may be normalised too
+_images_only = 'conv','pool','upsample','batch_norm','instance_norm','group_norm','grid_sampl','pixel_','channel_shuffle','pad2d','pad3d'
 @lru_cache
 def _for_images(op): return any(o in op for o in _images_only)
-@lru_cache
-def _norm(op): return any(o in op for o in _of_their_size)
 
 # %% ../nbs/23_story.ipynb #15cc541b
 class Operands:
@@ -139,8 +136,7 @@ class Operands:
         if past.loss and a.order == 'contiguous' and past.loss.module != self.call.module: past.loss.leaves = True
         if not a.order: return
         given = (self.call.module, self.call.op, self.call.phase) == (None, 'detach', 'forward') # By the model, to its loss
-        sized = a.shape[2:] in self.story.sizes and (given or _norm(self.call.op))
-        if not (sized or _for_images(self.call.op)): return
+        if not (_for_images(self.call.op) or given and a.shape[2:] in self.story.sizes): return
         if past.kin or 'conv' in self.call.op: past.image = past.kin = True
         if past.loss and (past.loss.before != 'ambiguous' or self.call.phase == 'forward'): self.confirm(a)
 

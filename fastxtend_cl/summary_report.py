@@ -146,7 +146,7 @@ def _plot(bars, title, empty, ax):
     else:
         ax.text(.5, .5, empty, ha='center', va='center', transform=ax.transAxes)
         ax.set_axis_off()
-    ax.set_title(title, fontsize=10, loc='left')
+    ax.set_title(title, fontsize=10, loc='left', parse_math=False)
     return ax
 
 # %% ../nbs/25_summary_report.ipynb #e5512a3a
