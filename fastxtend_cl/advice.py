@@ -16,7 +16,7 @@ def backward_advice(s, r):
     if r.op == 'sum of gradients': return 'autograd adds up gradients here; no way round is known'
     if r.op == 'clone': return 'writing into a part of an image copies its gradient; `torch.cat` of what `x.split` gives does not'
     if r.op == 'slice_backward':
-        return 'a slice has a contiguous gradient; what `x.split` gives, and `F.pad` with negative numbers for a crop, has not'
+        return 'a slice has a contiguous gradient; `F.pad` with negative numbers cuts the same, and `x.split` too if all is used'
     if r.op == 'div' and r.before == 'ambiguous' and r.rank == 4:
         return 'the mean of all pixels has a contiguous gradient; `x.permute(0, 2, 3, 1).mean((1, 2))`, the same, has not'
     if any(o.phase == 'forward' and s.types.get(o.module) == s.types.get(r.module) for o in s.lost): return ''
