@@ -2,7 +2,6 @@
 
 d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_url': '', 'lib_path': 'fastxtend_cl'},
   'syms': { 'fastxtend_cl.advice': { 'fastxtend_cl.advice._keep': ('advice.html#_keep', 'fastxtend_cl/advice.py'),
-                                     'fastxtend_cl.advice._last': ('advice.html#_last', 'fastxtend_cl/advice.py'),
                                      'fastxtend_cl.advice._where': ('advice.html#_where', 'fastxtend_cl/advice.py'),
                                      'fastxtend_cl.advice.backward_advice': ('advice.html#backward_advice', 'fastxtend_cl/advice.py'),
                                      'fastxtend_cl.advice.what_to_do': ('advice.html#what_to_do', 'fastxtend_cl/advice.py')},
@@ -319,6 +318,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'fastxtend_cl.demo.Demo.cells': ('demo.html#demo.cells', 'fastxtend_cl/demo.py'),
                                    'fastxtend_cl.demo.Demo.lines': ('demo.html#demo.lines', 'fastxtend_cl/demo.py'),
                                    'fastxtend_cl.demo.Demo.plot': ('demo.html#demo.plot', 'fastxtend_cl/demo.py'),
+                                   'fastxtend_cl.demo.Demo.rows': ('demo.html#demo.rows', 'fastxtend_cl/demo.py'),
                                    'fastxtend_cl.demo.Demo.same': ('demo.html#demo.same', 'fastxtend_cl/demo.py'),
                                    'fastxtend_cl.demo.Demo.verdict': ('demo.html#demo.verdict', 'fastxtend_cl/demo.py'),
                                    'fastxtend_cl.demo.Epoch': ('demo.html#epoch', 'fastxtend_cl/demo.py'),

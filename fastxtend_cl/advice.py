@@ -7,8 +7,7 @@ __all__ = ['backward_advice', 'what_to_do']
 
 # %% ../nbs/24_advice.ipynb #db111bd4
 def _where(s): return f'on {s.device} in PyTorch {s.torch}'
-def _last(r): return 'channels_last_3d' if r.rank == 5 else 'channels_last'
-def _keep(r): return f'.contiguous(memory_format=torch.{_last(r)})'
+def _keep(r): return f'.contiguous(memory_format=torch.channels_last{"_3d"*(r.rank == 5)})'
 
 def backward_advice(s, r):
     "What keeps the gradient of row `r` in channels last"

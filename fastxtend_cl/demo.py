@@ -119,7 +119,7 @@ def runs_table(runs):
 @dataclass(repr=False)
 class Demo(Report):
     "What the demo found, step by step; `None` for what it did not come to"
-    figures = 'MB copied a step',
+    figures,row_type = ('MB copied a step',),Copies
     options:dict
     copies:list = None
     bench:object = None
@@ -140,8 +140,10 @@ class Demo(Report):
         return f'{gain}: {row.config.code}'
 
     @property
+    def rows(self): return self.copies or []
+    @property
     def lines(self): return [self.same] if self.runs else []
-    def cells(self): return [{'':o.way, 'MB copied a step':f'{o.mb:.1f}'} for o in self.copies or ()]
+    def cells(self): return [{'':o.way, 'MB copied a step':f'{o.mb:.1f}'} for o in self.rows]
 
     def as_dict(self):
         "All of it"

@@ -12,7 +12,7 @@ from fastai.basics import *
 
 # %% ../nbs/42_trial_config.ipynb #73000abc
 import fastxtend_cl.callback.channelslast # noqa: gives a learner its conversions
-from .layers import drop_ins, replace_layers, restore_layers
+from .layers import drop_ins, replaceable, restore_layers
 from .precision import has_amp_mode
 from .tf32 import has_tf32, tf32_code
 
@@ -95,8 +95,7 @@ def would_replace(
     found = [copy(m) for m in model.modules() if type(m) in drop_ins or type(m) in drop_ins.values()]
     probe = restore_layers(nn.Sequential(*found))
     probe.register_parameter('somewhere', nn.Parameter(torch.zeros(1, device=device)))
-    before = [type(m) for m in probe]
-    return before != [type(m) for m in replace_layers(probe)]
+    return bool(replaceable(probe))
 
 # %% ../nbs/42_trial_config.ipynb #b58adf1c
 def trial_configs(
